@@ -1,0 +1,26 @@
+/** `ipvsadm -S -n`. */
+import type { Ip } from "./address.ts";
+import type { Source } from "./source.ts";
+
+export interface IpvsReal {
+  ip: Ip;
+  port: number;
+  /** masq (NAT), gatewaying (direct routing) or ipip. */
+  method: "masq" | "gatewaying" | "ipip";
+  weight: number;
+  source: Source;
+}
+
+export interface IpvsService {
+  /** Protocol number, or null for a firewall-mark service. */
+  proto: number | null;
+  ip: Ip | null;
+  port: number;
+  fwmark: number | null;
+  scheduler: string;
+  /** Persistence time-out in seconds; null when not persistent. */
+  persistent: number | null;
+  flags: string[];
+  reals: IpvsReal[];
+  source: Source;
+}
