@@ -1,0 +1,71 @@
+/** Compiled rules: what both front ends (iptables, nftables) produce and the runner executes. */
+import type { Prefix } from "../../model/address.ts";
+import type { Changed } from "../../model/walk.ts";
+import type { Source } from "../../model/source.ts";
+import type { RuleContext, RuleRef } from "./context.ts";
+
+/** Three-valued: a test that can't be decided leaves its reason in `state.why`. */
+export const NO = 0;
+export const YES = 1;
+export const MAYBE = 2;
+
+/** What an effect says. NEXT: go on with the rule. BREAK: the rule does not match after all (nft). */
+export const NEXT = 0;
+export const BREAK = 1;
+export const UNSURE = 2;
+export const ACCEPT = 3;
+export const DROP = 4;
+export const REJECT = 5;
+export const RETURN = 6;
+export const JUMP = 7;
+export const GOTO = 8;
+export const STOLEN = 9;
+export const QUEUE = 10;
+
+/** Evaluation state handed to every test and effect: the context, and the registers of this run. */
+export interface EvalState extends RuleContext {
+  /** Why the last MAYBE or UNSURE is one, in a few words: `match string is not modelled`. */
+  why: string;
+  /** Chain of the last JUMP or GOTO. */
+  target: ChainProgram | null;
+  /** What the last effect rewrote (nat); marks are compared by the runner itself. */
+  changed: Changed | null;
+}
+
+/** Pure: may not change anything. */
+export type Test = (s: EvalState) => number;
+export type Effect = (s: EvalState) => number;
+
+/** Necessary conditions of a rule, for the index: it can match no packet that fails one of them. Absent: no condition. */
+export interface RuleKeys {
+  src?: Prefix;
+  dst?: Prefix;
+  proto?: number;
+  dport?: number;
+  sport?: number;
+  /** Exact device names. */
+  iif?: string;
+  oif?: string;
+}
+
+export interface RuleProgram extends RuleRef {
+  /** Place in its chain, from 0. */
+  readonly index: number;
+  /** All must be YES. Run first, in order; a NO ends the rule, a MAYBE is asked of the oracle once no other test says NO. */
+  readonly tests: readonly Test[];
+  /** Matches by chance, `num` of `den` times; asked after all tests. */
+  readonly random: { readonly num: number; readonly den: number } | null;
+  /** Run in order once the rule matches: marks, nat, verdict; in nft also later matches (BREAK). */
+  readonly effects: readonly Effect[];
+  readonly keys: RuleKeys;
+}
+
+/** A chain whose rules are compiled when it is first met: most chains of a large ruleset never are. */
+export interface ChainProgram {
+  readonly family: string;
+  readonly table: string;
+  readonly name: string;
+  readonly source: Source;
+  /** Compiles on first use. */
+  rules(): readonly RuleProgram[];
+}
