@@ -26,6 +26,7 @@ export interface Connection {
   state: string | null;
   /** The entry of the snapshot that it is; null for one that this walk made. */
   source: Source | null;
-  /** Ports chosen at random (masquerade --random-fully): the exact number can't be known. */
-  randomPort: boolean;
+  /** The client's port is one that some kernel drew at random: in the original tuple, and in the reply after rewriting. The number here only stands for it. */
+  randomOrig: boolean;
+  randomReply: boolean;
 }

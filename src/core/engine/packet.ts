@@ -22,6 +22,14 @@ export type PacketType = "host" | "broadcast" | "multicast" | "otherhost";
 /** skb->_nfct's low bits: where the packet stands in its connection (enum ip_conntrack_info). */
 export type CtInfo = "none" | "new" | "established" | "related" | "untracked" | "invalid";
 
+/** An element that a rule added to (or deleted from) an nft set while this packet passed. */
+export interface SetChange {
+  /** The set, by identity. */
+  readonly set: object;
+  readonly key: string;
+  readonly present: boolean;
+}
+
 export class Packet {
   /** IP version. */
   v: 4 | 6;
@@ -40,6 +48,8 @@ export class Packet {
   mark = 0;
   /** Bytes from the IP header on (skb->len at layer 3). */
   length = 60;
+  /** The source port is one that a kernel drew at random (SNAT --random-fully, a tunnel's flow hash): the number only stands for it. */
+  randomSport = false;
   /** Don't Fragment; always true for IPv6. */
   df = true;
   /** Link-layer addresses of the frame that carries it now; null before it has one. */
@@ -57,6 +67,10 @@ export class Packet {
   zoneDir: "both" | "orig" | "reply" = "both";
   /** Inside: the packet that this one carries through a tunnel. */
   inner: Packet | null = null;
+  /** Answers of a server and errors about a client's packet: no new request, so no listener is looked for. */
+  answer = false;
+  /** VXLAN network identifier of a carrier. */
+  vni: number | null = null;
   /** ICMP errors: the packet that they complain of, as the router saw it. */
   about: Packet | null = null;
   /** 0 for the packet asked about, 1 for what carries it through a tunnel, and so on. */
@@ -66,8 +80,18 @@ export class Packet {
   gid: number | null = null;
   /** Socket that early demux, TPROXY or the sender gave it. */
   hasSocket = false;
+  /** The socket that TPROXY chose for it, by address and port; null otherwise. */
+  tproxied: { ip: Ip; port: number } | null = null;
+  /** Made by a program or the kernel in the namespace that it is in; false once it has crossed a wire. */
+  locallyMade = true;
+  /** Next hop of its route, while it is on its way out; null before. */
+  nextHop: Ip | null = null;
   /** IPv4 fragment other than the first, which has no ports. */
   laterFragment = false;
+  /** What nft rules changed in sets as it passed, oldest first; replaced, never changed in place. */
+  setChanges: readonly SetChange[] = [];
+  /** Sets and recent lists that rules changed on its behalf, by tag: what was recorded of them no longer holds for it. */
+  touched: readonly string[] | null = null;
 
   constructor(v: 4 | 6, src: Ip, dst: Ip, proto: number) {
     this.v = v;
@@ -78,7 +102,9 @@ export class Packet {
 
   /** A copy that shares nothing mutable but the connection. */
   clone(): Packet {
-    const p = new Packet(this.v, this.src, this.dst, this.proto);
-    return Object.assign(p, this);
+    const p = Object.assign(new Packet(this.v, this.src, this.dst, this.proto), this);
+    if (this.inner !== null) p.inner = this.inner.clone();
+    if (this.about !== null) p.about = this.about.clone();
+    return p;
   }
 }

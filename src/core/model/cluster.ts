@@ -80,4 +80,6 @@ export interface Cluster {
   nodes: Node[];
   /** Every recorded resource as it is, by file name without .json (`networkpolicies.networking.k8s.io`), for what later parts read. */
   raw: Map<string, unknown[]>;
+  /** Resources that could not be had, by the same names, each with the reason; their lists are empty and say nothing. */
+  missing: Map<string, string>;
 }

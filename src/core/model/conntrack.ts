@@ -2,7 +2,7 @@
 import type { Ip } from "./address.ts";
 import type { Source } from "./source.ts";
 
-/** One direction of a connection. Protocols without ports have zeros; ICMP uses the three icmp fields. */
+/** One direction of a connection. Protocols without ports have zeros; ICMP uses the three icmp fields; GRE has its keys in the ports. */
 export interface CtTuple {
   src: Ip;
   dst: Ip;

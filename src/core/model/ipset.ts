@@ -10,9 +10,11 @@ export interface IpSetEntry {
   net2: Prefix | null;
   /** Protocol number of a port; null when the type has none. `bitmap:port` has no protocol. */
   proto: number | null;
+  /** Port of TCP, UDP, UDP-Lite and SCTP; type × 256 + code of ICMP and ICMPv6; 0 of every other protocol. */
   port: number | null;
-  /** ICMP type and code, where the port is one. */
+  /** `hash:net,iface`: the interface; with `wildcard` every name that begins so. A `+` is an ordinary character. */
   iface: string | null;
+  wildcard: boolean;
   /** `physdev:` before the interface. */
   physdev: boolean;
   mac: string | null;
@@ -22,6 +24,8 @@ export interface IpSetEntry {
   nomatch: boolean;
   /** Seconds left; null without a time-out, 0 means never. */
   timeout: number | null;
+  /** Options in order, for printing: [name, value] or [name]. A comment's value keeps its quotes. */
+  options: readonly (readonly string[])[];
   line: number;
 }
 
@@ -29,11 +33,17 @@ export interface IpSet {
   name: string;
   /** `hash:ip,port`, `bitmap:port`, `list:set` … */
   type: string;
+  /** As printed; "inet" for bitmaps of addresses, which know no other; null where no address is stored. */
   family: "inet" | "inet6" | null;
   /** Options of `create` in order, for printing: [name, value] or [name]. */
   options: string[][];
-  /** `bitmap:ip` with `netmask`, `hash:ip` with `netmask`: bits; null otherwise. */
+  /**
+   * `netmask` in bits; null otherwise. An address is masked before it is looked up; entries whose type has an address here
+   * (not a network) have this as the length of `net`.
+   */
   netmask: number | null;
+  /** `bitmask`: an address is ANDed with it before it is looked up; null otherwise. */
+  bitmask: Ip | null;
   /** `bitmap:*` range. */
   range: { from: Ip | number; to: Ip | number } | null;
   markmask: number | null;

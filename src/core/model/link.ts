@@ -44,7 +44,15 @@ export type LinkKind =
       ttl: number;
       df: string;
     }
-  | { kind: "ipip" | "gre" | "gretap" | "sit" | "ip6tnl" | "ip6gre"; local: Ip | null; remote: Ip | null; ttl: number; link: string | null; external: boolean; pmtudisc: boolean }
+  | {
+      kind: "ipip" | "gre" | "gretap" | "sit" | "ip6tnl" | "ip6gre";
+      local: Ip | null;
+      remote: Ip | null;
+      ttl: number;
+      link: string | null;
+      external: boolean;
+      pmtudisc: boolean;
+    }
   | { kind: "geneve"; id: number | null; remote: Ip | null; port: number; external: boolean; ttl: number }
   | { kind: "macvlan" | "macvtap"; mode: string }
   | { kind: "ipvlan"; mode: string; flags: string }
@@ -117,6 +125,8 @@ export interface FdbEntry {
   port: number | null;
   vni: number | null;
   via: string | null;
+  /** VXLAN: a group of fdb next hop objects takes the place of `dst`; each flow is hashed to one of them (vxlan_fdb_nh_path_select). */
+  nhid?: number;
   vlan: number | null;
   /** "permanent" (a local address when on a bridge), "static", "" (learned) … */
   state: string;

@@ -11,6 +11,8 @@ export interface NftRule {
   /** Statements in order, each an object with one key: match, counter, jump, vmap, mangle, dnat … */
   expr: NftJson[];
   comment: string | null;
+  /** Attributes that nothing here reads, for printing. */
+  more?: { [key: string]: NftJson };
   /** Where people read it: the line of nft.txt with this handle when there is one, else of nft.json. */
   source: Source;
 }
@@ -19,8 +21,16 @@ export interface NftChain {
   name: string;
   handle: number;
   /** Null for a regular chain. */
-  base: { type: "filter" | "nat" | "route" | string; hook: string; priority: number; policy: "accept" | "drop"; devices: string[] } | null;
+  base: {
+    type: "filter" | "nat" | "route" | string;
+    hook: string;
+    priority: number;
+    policy: "accept" | "drop";
+    devices: string[];
+  } | null;
   rules: NftRule[];
+  /** Attributes that nothing here reads (`comment` …), for printing. */
+  more?: { [key: string]: NftJson };
   source: Source;
 }
 
@@ -37,6 +47,8 @@ export interface NftSet {
   /** Elements in nft's JSON shape: keys, or [key, value] pairs for maps. */
   elements: NftJson[];
   timeout: number | null;
+  /** Further attributes as they stand: `size`, `comment`, `policy`, `gc-interval`, `stmt`, and `type` and `map` when they are no plain names. */
+  more?: { [key: string]: NftJson };
   source: Source;
 }
 
@@ -50,6 +62,8 @@ export interface NftTable {
   sets: NftSet[];
   /** Stateful objects, flowtables and the like, by kind and name, for what is not modelled. */
   objects: { kind: string; name: string; json: NftJson }[];
+  /** Attributes that nothing here reads (`comment` …), for printing. */
+  more?: { [key: string]: NftJson };
   source: Source;
 }
 

@@ -29,4 +29,6 @@ export interface Snapshot {
   problems: ParseError[];
   /** Raw text of a file by its path in the snapshot, for showing a line; undefined when there is none. */
   text(file: string): string | undefined;
+  /** One line of a file, without its line end; empty when there is none. */
+  line(source: Source): string;
 }

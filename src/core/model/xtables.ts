@@ -23,12 +23,24 @@ export type XtMatch =
   /** `proto` 0 is every protocol. */
   | { m: "proto"; not: boolean; proto: number }
   | { m: "fragment"; not: boolean }
-  | { m: "sport" | "dport"; /** tcp, udp, sctp, dccp, udplite as printed by `-m`. */ ext: string; not: boolean; range: Range }
+  | {
+      m: "sport" | "dport";
+      /** tcp, udp, sctp, dccp, udplite as printed by `-m`. */ ext: string;
+      not: boolean;
+      range: Range;
+    }
   | { m: "tcp-flags"; not: boolean; mask: number; comp: number }
   | { m: "tcp-option"; not: boolean; option: number }
   | { m: "icmp"; v6: boolean; not: boolean; /** 255 with v4: any. */ type: number; code: Range }
   | { m: "multiport"; not: boolean; side: "src" | "dst" | "both"; ports: readonly Range[] }
-  | { m: "addrtype"; srcNot: boolean; src: readonly string[] | null; dstNot: boolean; dst: readonly string[] | null; limitIface: "in" | "out" | null }
+  | {
+      m: "addrtype";
+      srcNot: boolean;
+      src: readonly string[] | null;
+      dstNot: boolean;
+      dst: readonly string[] | null;
+      limitIface: "in" | "out" | null;
+    }
   | {
       m: "conntrack";
       /** Printed by `-m state` when true. */
@@ -51,7 +63,13 @@ export type XtMatch =
   /** `p` is the printed decimal text, `num`/`den` its meaning (contract.md: 1/n within 2^-30, else n/2^31). */
   | { m: "random"; not: boolean; p: string; num: number; den: number }
   | { m: "nth"; not: boolean; every: number; packet: number }
-  | { m: "set"; not: boolean; name: string; dirs: readonly SetDir[]; /** Options such as --return-nomatch, in order. */ options: readonly string[] }
+  | {
+      m: "set";
+      not: boolean;
+      name: string;
+      dirs: readonly SetDir[];
+      /** Options such as --return-nomatch, in order. */ options: readonly string[];
+    }
   | {
       m: "recent";
       not: boolean;
@@ -65,7 +83,14 @@ export type XtMatch =
       side: "src" | "dst";
     }
   | { m: "rpfilter"; loose: boolean; validmark: boolean; acceptLocal: boolean; invert: boolean }
-  | { m: "physdev"; in: { not: boolean; name: string } | null; out: { not: boolean; name: string } | null; isIn: boolean | null; isOut: boolean | null; isBridged: boolean | null }
+  | {
+      m: "physdev";
+      in: { not: boolean; name: string } | null;
+      out: { not: boolean; name: string } | null;
+      isIn: boolean | null;
+      isOut: boolean | null;
+      isBridged: boolean | null;
+    }
   | { m: "mac"; not: boolean; mac: string }
   | { m: "socket"; transparent: boolean; nowildcard: boolean; restoreSkmark: boolean }
   | { m: "ttl" | "hl"; op: "eq" | "ne" | "lt" | "gt"; value: number }
@@ -85,7 +110,11 @@ export type XtMatch =
   | { m: "connlimit"; words: readonly string[] }
   | { m: "nfacct"; name: string }
   | { m: "cgroup"; words: readonly string[] }
-  | { m: "devgroup"; src: { not: boolean; value: number; mask: number } | null; dst: { not: boolean; value: number; mask: number } | null }
+  | {
+      m: "devgroup";
+      src: { not: boolean; value: number; mask: number } | null;
+      dst: { not: boolean; value: number; mask: number } | null;
+    }
   | { m: "ecn"; words: readonly string[] }
   /** IPv6 extension headers (`-m ipv6header`, `frag`, `rt`, `hbh` …), u32, bpf, string, time, quota, cluster … */
   | { m: "unmodelled"; module: string; words: readonly string[] };
@@ -116,15 +145,25 @@ export type XtTarget =
   | { t: "redirect"; ports: Range | null; random: boolean }
   | { t: "netmap"; to: Prefix }
   | { t: "notrack" }
-  | { t: "ct"; notrack: boolean; zone: number | null; zoneDir: "orig" | "reply" | null; zoneFromMark: boolean; helper: string | null; words: readonly string[] }
-  | { t: "tproxy"; ip: Ip | null; port: number; value: number; mask: number }
+  | {
+      t: "ct";
+      notrack: boolean;
+      zone: number | null;
+      zoneDir: "orig" | "reply" | null;
+      zoneFromMark: boolean;
+      helper: string | null;
+      words: readonly string[];
+    }
+  /** `v6` in ip6tables, where no address is printed as `::`. */
+  | { t: "tproxy"; v6?: boolean; ip: Ip | null; port: number; value: number; mask: number }
   | { t: "set"; op: "add" | "del" | "map"; set: string; dirs: readonly SetDir[]; words: readonly string[] }
   | { t: "tcpmss"; clamp: boolean; mss: number | null }
   | { t: "tee"; gateway: Ip; oif: string | null }
   | { t: "classify"; class: string }
   | { t: "dscp"; value: number }
   | { t: "tos"; value: number; mask: number }
-  | { t: "ttl"; op: "set" | "inc" | "dec"; value: number }
+  /** `v6`: HL of ip6tables. */
+  | { t: "ttl"; v6?: boolean; op: "set" | "inc" | "dec"; value: number }
   /** Targets that let the packet go on unchanged as far as its path is concerned: LOG, NFLOG, TRACE, CHECKSUM, AUDIT … */
   | { t: "side-effect"; name: string; words: readonly string[] }
   /** Not modelled: SYNPROXY, CLUSTERIP, DNPT … */
@@ -145,6 +184,9 @@ export interface XtChain {
   line: number;
   /** Policy of a built-in chain; null for one that a user made. */
   policy: "ACCEPT" | "DROP" | null;
+  /** Counters of the policy, which are printed with and without -c; absent means zero. */
+  packets?: number;
+  bytes?: number;
   rules: XtRule[];
 }
 
@@ -161,4 +203,9 @@ export interface XtRuleset {
   family: "ip" | "ip6";
   backend: "nft" | "legacy";
   tables: XtTable[];
+  /**
+   * Tables that iptables-nft-save could not print, because someone else wrote in them: `whole`, the table is missing from `tables`;
+   * otherwise only base chains of nft's own are. Absent when there are none.
+   */
+  incompatible?: { table: string; line: number; whole: boolean }[];
 }

@@ -19,7 +19,19 @@ export interface RuleDevice {
 }
 
 /** Kernel address types of fib_addr_type / inet_addr_type (RTN_*), lower case. */
-export type AddrType = "unspec" | "unicast" | "local" | "broadcast" | "anycast" | "multicast" | "blackhole" | "unreachable" | "prohibit" | "throw" | "nat" | "xresolve";
+export type AddrType =
+  | "unspec"
+  | "unicast"
+  | "local"
+  | "broadcast"
+  | "anycast"
+  | "multicast"
+  | "blackhole"
+  | "unreachable"
+  | "prohibit"
+  | "throw"
+  | "nat"
+  | "xresolve";
 
 /** What a fib lookup for nft's `fib` expression or rpfilter finds. */
 export interface FibAnswer {
@@ -52,7 +64,10 @@ export interface RuleServices {
   /** The route back to `ip` for rpfilter (fib_lookup with the packet's own tos and, if asked, mark); true when it passes. */
   rpfilter(ctx: RuleContext, opts: { loose: boolean; validmark: boolean; acceptLocal: boolean }): boolean | "unknown";
   /** nft `fib`: flags choose saddr/daddr, mark, iif, oif. */
-  fib(ctx: RuleContext, opts: { addr: "saddr" | "daddr"; mark: boolean; iif: boolean; oif: boolean }): FibAnswer | "unknown";
+  fib(
+    ctx: RuleContext,
+    opts: { addr: "saddr" | "daddr"; mark: boolean; iif: boolean; oif: boolean },
+  ): FibAnswer | "unknown";
   /** `-m socket` / nft `socket`: is there a local socket for this packet? */
   socket(ctx: RuleContext, opts: { transparent: boolean; nowildcard: boolean }): boolean | "unknown";
   /**
@@ -61,9 +76,15 @@ export interface RuleServices {
    */
   nat(ctx: RuleContext, request: NatRequest): Changed | null;
   /** MASQUERADE: inet_select_addr of the output device towards the next hop, then as `nat`. Null: no address, the kernel drops. */
-  masquerade(ctx: RuleContext, opts: { minPort: number | null; maxPort: number | null; random: boolean; randomFully: boolean }): Changed | null;
+  masquerade(
+    ctx: RuleContext,
+    opts: { minPort: number | null; maxPort: number | null; random: boolean; randomFully: boolean },
+  ): Changed | null;
   /** REDIRECT: to the incoming device's own address (127.0.0.1 or ::1 for locally made packets), then as `nat`. */
-  redirect(ctx: RuleContext, opts: { minPort: number | null; maxPort: number | null; random: boolean; randomFully: boolean }): Changed | null;
+  redirect(
+    ctx: RuleContext,
+    opts: { minPort: number | null; maxPort: number | null; random: boolean; randomFully: boolean },
+  ): Changed | null;
   /** CT/NOTRACK targets and nft notrack, `ct zone set`: only before conntrack has seen the packet. */
   notrack(ctx: RuleContext): void;
   setZone(ctx: RuleContext, zone: number, dir: "both" | "orig" | "reply"): void;

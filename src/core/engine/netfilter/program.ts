@@ -3,6 +3,7 @@ import type { Prefix } from "../../model/address.ts";
 import type { Changed } from "../../model/walk.ts";
 import type { Source } from "../../model/source.ts";
 import type { RuleContext, RuleRef } from "./context.ts";
+import type { ChainPlan } from "./plan.ts";
 
 /** Three-valued: a test that can't be decided leaves its reason in `state.why`. */
 export const NO = 0;
@@ -58,6 +59,11 @@ export interface RuleProgram extends RuleRef {
   /** Run in order once the rule matches: marks, nat, verdict; in nft also later matches (BREAK). */
   readonly effects: readonly Effect[];
   readonly keys: RuleKeys;
+  /**
+   * Equal for two rules of one chain whose tests say the same of every packet. Rules that follow each other and differ
+   * only in chance are then asked as one choice. Absent: never.
+   */
+  testsKey?(): string;
 }
 
 /** A chain whose rules are compiled when it is first met: most chains of a large ruleset never are. */
@@ -68,4 +74,6 @@ export interface ChainProgram {
   readonly source: Source;
   /** Compiles on first use. */
   rules(): readonly RuleProgram[];
+  /** The runner's: index and choices, made when the chain is first met. */
+  plan?: ChainPlan;
 }

@@ -1,0 +1,178 @@
+/** Worlds one after the other: build, probe, compare. */
+import type { Agent } from "./agent.ts";
+import { place, type Files } from "./collect.ts";
+import { compare, question, show } from "./compare.ts";
+import { load } from "./engine.ts";
+import { type Generated, CASES_PER_WORLD, PROBES_PER_RULESET, generate } from "./generate/index.ts";
+import type { Filter } from "./generate/plan.ts";
+import { Scene } from "./scene.ts";
+import { type Met, firstDifference, metBy, packetsOf, startTrace, stopTrace } from "./trace.ts";
+import type { Observed, Probe, Ruleset, World } from "./world.ts";
+import type { Answer } from "../src/core/model/walk.ts";
+
+/** A disagreement that lasted when it was looked at again. */
+export interface Failure {
+  index: number;
+  kind: "verdict" | "rules" | "error";
+  why: string;
+  world: World;
+  ruleset: Ruleset;
+  probe: Probe | null;
+  observed: Observed | null;
+  answer: Answer | null;
+  files: Files;
+}
+
+/** What came of some cases. */
+export interface Tally {
+  passed: number;
+  failures: Failure[];
+  /** By reason. */
+  inconclusive: Map<string, number>;
+  /** Differed at first, agreed when sent alone and with patience. */
+  unsteady: number;
+  /** Probes whose rules were compared one by one, and those that could not be. */
+  traced: number;
+  refused: number;
+}
+
+export function emptyTally(): Tally {
+  return { passed: 0, failures: [], inconclusive: new Map(), unsteady: 0, traced: 0, refused: 0 };
+}
+
+export interface Options {
+  seed: number;
+  filter: Filter;
+  /** Share of batches of which some packets are traced rule by rule. */
+  traceShare: number;
+}
+
+/** How many disagreements of one batch are sent once more, alone; beyond that the engine is broken anyway. */
+const ALONE = 10;
+/** Probes traced in one batch. */
+const TRACED = 12;
+
+/** Runs all cases of one world. */
+export async function runWorld(agent: Agent, n: number, options: Options, tally: Tally): Promise<void> {
+  const made: Generated = generate(options.seed, n, options.filter);
+  const scene = await Scene.build(agent, made.world);
+  for (const [b, batch] of made.batches.entries()) {
+    await scene.rules(batch.ruleset);
+    const first = n * CASES_PER_WORLD + b * PROBES_PER_RULESET;
+    await runBatch(scene, batch.ruleset, batch.probes, first, options, tally, (n * made.batches.length + b) % Math.max(1, Math.round(1 / options.traceShare)) === 0 && options.traceShare > 0);
+  }
+  tally.refused += scene.refusals.length;
+}
+
+async function runBatch(scene: Scene, ruleset: Ruleset, probes: Probe[], first: number, options: Options, tally: Tally, traced: boolean): Promise<void> {
+  const files = scene.files;
+  const fail = (i: number, kind: Failure["kind"], why: string, o: Observed | null, answer: Answer | null): void => {
+    tally.failures.push({ index: first + i, kind, why, world: scene.world, ruleset, probe: probes[i] ?? null, observed: o, answer, files });
+  };
+  const sent = scene.send(probes);
+  let ask: ReturnType<typeof load>;
+  const answers: (Answer | null)[] = [];
+  try {
+    ask = load(files);
+  } catch (e) {
+    await sent;
+    fail(0, "error", String((e as Error).stack ?? e), null, null);
+    return;
+  }
+  probes.forEach((p, i) => {
+    try {
+      answers.push(ask(question(p)));
+    } catch (e) {
+      answers.push(null);
+      fail(i, "error", String((e as Error).stack ?? e), null, null);
+    }
+  });
+  const seen = await sent;
+  const doubtful: number[] = [];
+  answers.forEach((a, i) => {
+    if (a === null) return;
+    const c = compare(a, seen[i]!);
+    if (c.kind === "same") tally.passed++;
+    else if (c.kind === "inconclusive") count(tally.inconclusive, c.why);
+    else doubtful.push(i);
+  });
+  await again(scene, probes, answers, doubtful, tally, fail);
+  if (traced) await traceSome(scene, probes, answers, seen, ask, tally, fail);
+}
+
+/** Looks at disagreements once more: all of them with patience, then each alone. */
+async function again(scene: Scene, probes: Probe[], answers: (Answer | null)[], doubtful: number[], tally: Tally, fail: (i: number, kind: Failure["kind"], why: string, o: Observed | null, a: Answer | null) => void): Promise<void> {
+  if (doubtful.length === 0) return;
+  await scene.forget();
+  const second = await scene.send(doubtful.map((i) => probes[i]!), true);
+  let alone = 0;
+  for (const [k, i] of doubtful.entries()) {
+    let o = second[k]!;
+    let c = compare(answers[i]!, o);
+    if (c.kind === "differs" && alone < ALONE) {
+      alone++;
+      await scene.forget();
+      [o] = (await scene.send([probes[i]!], true)) as [Observed];
+      c = compare(answers[i]!, o);
+    }
+    if (c.kind === "same") {
+      tally.passed++;
+      tally.unsteady++;
+    } else if (c.kind === "inconclusive") count(tally.inconclusive, c.why);
+    else fail(i, "verdict", c.why, o, answers[i]!);
+  }
+}
+
+async function traceSome(scene: Scene, probes: Probe[], answers: (Answer | null)[], seen: Observed[], ask: ReturnType<typeof load>, tally: Tally, fail: (i: number, kind: Failure["kind"], why: string, o: Observed | null, a: Answer | null) => void): Promise<void> {
+  const chosen = probes.flatMap((_, i) => (answers[i] && compare(answers[i], seen[i]!).kind === "same" ? [i] : [])).slice(0, TRACED);
+  if (chosen.length === 0) return;
+  await scene.forget();
+  await startTrace(scene.agent, scene.world);
+  const result = await scene.send(chosen.map((i) => probes[i]!));
+  const events = await stopTrace(scene.agent, scene.world);
+  for (const [k, i] of chosen.entries()) {
+    const full = ask(question(probes[i]!), true);
+    const o = result[k]!;
+    if (compare(full, o).kind !== "same") continue;
+    const outcomes = full.outcomes.filter((x) => x.client === o.client && x.steps !== undefined && !x.steps.some((s) => s.changed?.sport !== undefined));
+    if (outcomes.length === 0) continue;
+    tally.traced++;
+    const kernel = scene.world.namespaces.map((name, ns) => packetsOf(events[name] ?? [], probes[i]!, scene.files[`${dir(ns)}/nft.txt`] ?? ""));
+    const differences = outcomes.map((x) => difference(x.steps!, kernel, scene));
+    if (differences.every((d) => d !== null)) fail(i, "rules", differences[0]!, o, full);
+  }
+}
+
+const dir = (ns: number): string => `nodes/${place(ns)}`;
+
+function difference(steps: NonNullable<Answer["outcomes"][number]["steps"]>, kernel: { reply: boolean; met: Met[] }[][], scene: Scene): string | null {
+  for (const ns of kernel.keys()) {
+    for (const direction of ["forward", "reply"] as const) {
+      const there = kernel[ns]!.filter((p) => p.reply === (direction === "reply")).flatMap((p) => p.met);
+      const told = metBy(steps, place(ns), direction, 0, scene.files, ns);
+      const d = firstDifference(there, told);
+      if (d !== null) return `${place(ns)} ${direction}: ${d}`;
+    }
+  }
+  return null;
+}
+
+function count(map: Map<string, number>, key: string): void {
+  const k = key.replaceAll(/\b[0-9a-f]*:[0-9a-f:]+\b|\b\d+\.\d+\.\d+\.\d+\b|\b\d+\b/g, "N").slice(0, 160);
+  map.set(k, (map.get(k) ?? 0) + 1);
+}
+
+/** A failure on a few lines. */
+export function describe(f: Failure, seed: number): string {
+  const p = f.probe;
+  const what = p ? `${place(p.ns)} ${p.proto} ${p.to}${p.port === undefined ? "" : ` port ${p.port}`} from port ${p.sport}${p.mark ? ` mark ${p.mark}` : ""}${p.ttl ? ` ttl ${p.ttl}` : ""}${p.size ? ` size ${p.size}` : ""}` : "";
+  return `${seed}:${f.index} ${f.kind} ${what}\n  ${f.why}${f.kind === "rules" && f.observed ? `\n  the kernel: ${show(f.observed)}` : ""}`;
+}
+
+/** Groups like failures: the words of the reason without its numbers. */
+export function group(f: Failure): string {
+  if (f.kind === "rules") return `rules ${f.why.replaceAll(/\S*\d\S*/g, "N")}`.slice(0, 120);
+  if (f.kind === "error" || !f.answer || !f.observed) return `error ${f.why.split("\n")[0]!.slice(0, 120)}`;
+  const told = [...new Set(f.answer.outcomes.map((o) => `${o.client}${o.server ? "+server" : ""}/${o.disposition}: ${o.because.text}`))].sort();
+  return `${f.probe?.proto} v${f.probe?.family} kernel ${f.observed.client}${f.observed.server ? "+server" : f.observed.delivered ? "+delivered" : ""} ≠ ${told.join(" | ")}`.replaceAll(/[0-9a-f]*:[0-9a-f:]+(\/\d+)?|\d+\.\d+\.\d+\.\d+(\/\d+)?|\d+/g, "N").slice(0, 200);
+}

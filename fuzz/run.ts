@@ -1,0 +1,140 @@
+/**
+ * npm run fuzz -- --cases N --seed S [--jobs J] [--only FEATURE[,FEATURE]] [--without FEATURE[,FEATURE]] [--keep DIR] [--case SEED:INDEX] [--shrink N]
+ * Sends random packets through random networks on this machine's kernel and compares what happens with kubewalk's walk.
+ * Exit status 0 only when nothing differed. Needs root; without it says so and exits 0.
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
+import { parseArgs } from "node:util";
+import { Agent } from "./agent.ts";
+import { type KernelCase, writeCase } from "./case-file.ts";
+import { question } from "./compare.ts";
+import { CASES_PER_WORLD } from "./generate/index.ts";
+import { type Failure, type Tally, describe, emptyTally, group, runWorld } from "./pipeline.ts";
+import { reproduce, shrink } from "./shrink.ts";
+import { cannotRun } from "./requirements.ts";
+
+const ERROR_COST = "/proc/sys/net/ipv4/route/error_cost";
+
+/** Runs with that setting of the machine at 0 (ip_error would answer five packets a source and then one a second), and puts it back. */
+async function withoutErrorCost<T>(work: () => Promise<T>): Promise<T> {
+  const before = existsSync(ERROR_COST) ? readFileSync(ERROR_COST, "utf8").trim() : "0";
+  if (before === "0") return work();
+  const restore = (): void => writeFileSync(ERROR_COST, before);
+  writeFileSync(ERROR_COST, "0");
+  process.once("exit", restore);
+  try {
+    return await work();
+  } finally {
+    process.off("exit", restore);
+    restore();
+  }
+}
+
+function integer(text: string | undefined, fallback: number, name: string): number {
+  if (text === undefined) return fallback;
+  const n = Number(text);
+  if (!Number.isSafeInteger(n) || n < 0) throw new Error(`--${name}: ${text} is no number`);
+  return n;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { cases: { type: "string" }, seed: { type: "string" }, jobs: { type: "string" }, only: { type: "string" }, without: { type: "string" }, keep: { type: "string" }, case: { type: "string" }, shrink: { type: "string" }, trace: { type: "string" }, verbose: { type: "boolean" } },
+  });
+  const why = cannotRun();
+  if (why !== null) {
+    console.log(`skipped: ${why}`);
+    return 0;
+  }
+  const filter = { only: values.only === undefined ? null : new Set(values.only.split(",")), without: new Set(values.without?.split(",")) };
+  let seed = integer(values.seed, 1, "seed");
+  let cases = integer(values.cases, 5000, "cases");
+  let from = 0;
+  let wanted: number | null = null;
+  if (values.case !== undefined) {
+    const m = /^(\d+):(\d+)$/.exec(values.case);
+    if (!m) throw new Error(`--case: ${values.case} is not SEED:INDEX`);
+    seed = Number(m[1]);
+    wanted = Number(m[2]);
+    from = Math.floor(wanted / CASES_PER_WORLD);
+    cases = 1;
+  }
+  const worlds = Math.ceil(cases / CASES_PER_WORLD);
+  const jobs = Math.min(worlds, Math.max(1, integer(values.jobs, 3, "jobs")));
+  const keep = values.keep ?? "test/kernel-cases";
+  const agents: Agent[] = [];
+  const tally = emptyTally();
+  const stop = (): void => {
+    for (const a of agents) a.close();
+    process.exit(130);
+  };
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
+  const start = performance.now();
+  await withoutErrorCost(async () => {
+    let next = from;
+    const one = async (): Promise<void> => {
+      const agent = new Agent();
+      agents.push(agent);
+      while (next < from + worlds) {
+        const n = next++;
+        await runWorld(agent, n, { seed, filter, traceShare: Number(values.trace ?? 0.1) }, tally);
+        if (tally.failures.length > 20_000) break;
+      }
+    };
+    await Promise.all(Array.from({ length: jobs }, one));
+    const seconds = (performance.now() - start) / 1000;
+    if (wanted !== null) tally.failures = tally.failures.filter((f) => f.index === wanted);
+    await report(tally, agents[0]!, { seed, keep, shrinks: integer(values.shrink, 3, "shrink"), verbose: values.verbose === true || wanted !== null });
+    const known = [...tally.inconclusive.values()].reduce((a, b) => a + b, 0);
+    const total = tally.passed + tally.failures.length + known;
+    console.log(`seed ${seed}, ${total} cases in ${seconds.toFixed(1)} s: ${(total / seconds).toFixed(0)} cases/s, ${jobs} jobs; rules compared for ${tally.traced}; ${tally.unsteady} agreed at the second look; ${known} inconclusive (${((100 * known) / Math.max(1, total)).toFixed(2)} %)`);
+  });
+  for (const a of agents) a.close();
+  console.log(`${tally.passed} passed, ${tally.failures.length} failed`);
+  return tally.failures.length === 0 ? 0 : 1;
+}
+
+async function report(tally: Tally, agent: Agent, o: { seed: number; keep: string; shrinks: number; verbose: boolean }): Promise<void> {
+  for (const [why, n] of [...tally.inconclusive].sort((a, b) => b[1] - a[1]).slice(0, 40)) console.log(`inconclusive ${n}: ${why}`);
+  const groups = new Map<string, Failure[]>();
+  for (const f of tally.failures) groups.set(group(f), [...(groups.get(group(f)) ?? []), f]);
+  const sorted = [...groups].sort((a, b) => b[1].length - a[1].length);
+  for (const [name, list] of sorted) {
+    console.log(`\nDIFFERS ${list.length}: ${name}`);
+    for (const f of list.slice(0, o.verbose ? 5 : 1)) console.log(describe(f, o.seed));
+  }
+  for (const [, list] of sorted.slice(0, o.shrinks)) {
+    const f = list.find((x) => x.kind === "verdict");
+    if (f) await keepSmall(f, agent, o);
+  }
+}
+
+/** Shrinks a failure and writes it as a case file. */
+async function keepSmall(f: Failure, agent: Agent, o: { seed: number; keep: string }): Promise<void> {
+  let r = await reproduce(agent, f.world, f.ruleset.items, f.probe!, true);
+  r ??= await reproduce(agent, f.world, f.ruleset.items, f.probe!, true);
+  if (r === null) {
+    console.log(`\n${o.seed}:${f.index} agrees when built anew`);
+    return;
+  }
+  const small = await shrink(agent, r, 250);
+  const c: KernelCase = {
+    format: "kubewalk.kernel-case/v1",
+    title: small.why,
+    found: `${o.seed}:${f.index}`,
+    kernel: release().replace(/-.*/, ""),
+    question: question(small.probe),
+    observed: small.observed,
+    probe: small.probe,
+    world: small.world,
+    ruleset: { items: small.rules },
+    snapshot: small.files,
+  };
+  const path = writeCase(o.keep, `${o.seed}-${f.index}`, c);
+  console.log(`\nSMALL ${path}\n  ${JSON.stringify(c.question)}\n  ${small.why}`);
+  for (const i of [...small.world.items.filter((x) => x.feature !== "base"), ...small.rules]) console.log(`  ${i.ns} ${"text" in i ? ("chain" in i ? `${i.backend} v${i.family} ${i.table} -A ${i.chain} ${i.text}` : i.text) : JSON.stringify({ ...i, ns: undefined, feature: undefined, phase: undefined })}`);
+}
+
+process.exitCode = await main();

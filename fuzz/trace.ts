@@ -1,0 +1,153 @@
+/** The kernel's own account of the rules that a packet met (nft's packet trace), against the steps of a walk. */
+import type { Step } from "../src/core/model/walk.ts";
+import type { Agent, TraceEvent } from "./agent.ts";
+import { directory, type Files } from "./collect.ts";
+import type { Probe, World } from "./world.ts";
+
+const TABLE = "kwtrace";
+const ON = `add table inet ${TABLE}
+add chain inet ${TABLE} p { type filter hook prerouting priority -400; }
+add chain inet ${TABLE} o { type filter hook output priority -400; }
+add rule inet ${TABLE} p meta nftrace set 1
+add rule inet ${TABLE} o meta nftrace set 1
+`;
+
+/** Traces every packet in every namespace from now on. */
+export async function startTrace(agent: Agent, world: World): Promise<void> {
+  await agent.run(world.namespaces.map((ns) => ({ ns, argv: ["nft", "-f", "-"], stdin: ON })), 8);
+  await agent.traceOn();
+}
+
+/** Stops; events by namespace. */
+export async function stopTrace(agent: Agent, world: World): Promise<Record<string, TraceEvent[]>> {
+  const events = await agent.traceOff();
+  await agent.run(world.namespaces.map((ns) => ({ ns, argv: ["nft", "delete", "table", "inet", TABLE] })), 8);
+  return events;
+}
+
+/** One decision, in a form that both sides can be brought to. */
+export interface Met {
+  family: string;
+  table: string;
+  chain: string;
+  /** Place of the rule in its chain from 0; −1 for the policy. */
+  rule: number;
+  verdict: string;
+}
+
+/** Rule handles to their place in their chain, of one namespace's `nft -a list ruleset`. */
+export function handles(nftText: string): Map<string, number> {
+  const out = new Map<string, number>();
+  let table = "";
+  let chain: string | null = null;
+  let n = 0;
+  for (const line of nftText.split("\n")) {
+    const t = /^table (\S+) (\S+) \{/.exec(line);
+    if (t) table = `${t[1]} ${t[2]}`;
+    const c = /^\tchain (\S+) \{/.exec(line);
+    if (c) {
+      chain = c[1]!;
+      n = 0;
+    } else if (/^\t\}/.test(line)) chain = null;
+    else if (chain !== null && /^\t\t/.test(line)) {
+      const h = /# handle (\d+)$/.exec(line);
+      if (h && !/^\t\ttype /.test(line)) out.set(`${table} ${chain} ${h[1]}`, n++);
+    }
+  }
+  return out;
+}
+
+/** What the packets of one probe met in one namespace: a list for each packet, forward ones first. */
+export function packetsOf(events: TraceEvent[], probe: Probe, nftText: string): { reply: boolean; met: Met[] }[] {
+  const places = handles(nftText);
+  const packets = new Map<string, { reply: boolean; mine: boolean; met: Met[] }>();
+  for (const e of events) {
+    if (e.lost !== undefined) return [];
+    let p = packets.get(e.id);
+    if (!p) packets.set(e.id, (p = { reply: false, mine: false, met: [] }));
+    if (!p.mine && e.net && e.transport) {
+      const whose = belongs(e, probe);
+      p.mine = whose !== null;
+      p.reply = whose === "reply";
+    }
+    if (e.table === TABLE) continue;
+    if (e.type === "policy") p.met.push({ family: e.family, table: e.table ?? "", chain: e.chain ?? "", rule: -1, verdict: e.policy ?? e.verdict ?? "" });
+    else if (e.handle !== undefined) {
+      const rule = places.get(`${e.family} ${e.table} ${e.chain} ${e.handle}`);
+      if (rule === undefined) continue;
+      p.met.push({ family: e.family, table: e.table ?? "", chain: e.chain ?? "", rule, verdict: e.verdict === "jump" || e.verdict === "goto" ? `${e.verdict} ${e.to}` : (e.verdict ?? "") });
+    }
+  }
+  return [...packets.values()].filter((p) => p.mine && p.met.length > 0).map(({ reply, met }) => ({ reply, met }));
+}
+
+/** Whether an event's packet is the probe's first, or the first answer; by the client's port, which rules seldom change. */
+function belongs(e: TraceEvent, p: Probe): "forward" | "reply" | null {
+  const net = Buffer.from(e.net!, "hex");
+  const l4 = Buffer.from(e.transport!, "hex");
+  const proto = net[0]! >> 4 === 4 ? net[9]! : net[6]!;
+  if (p.proto === "icmp") {
+    if (proto !== 1 && proto !== 58) return null;
+    const echo = proto === 1 ? [8, 0] : [128, 129];
+    if (l4.readUInt16BE(4) !== p.sport) return null;
+    return l4[0] === echo[0] ? "forward" : l4[0] === echo[1] ? "reply" : null;
+  }
+  if (proto !== (p.proto === "tcp" ? 6 : 17) || l4.length < 8) return null;
+  const [sport, dport] = [l4.readUInt16BE(0), l4.readUInt16BE(2)];
+  if (sport === p.sport && (proto === 17 || (l4[13]! & 0x12) === 0x02)) return "forward";
+  return dport === p.sport && (proto === 17 || (l4[13]! & 0x02) === 0x02) ? "reply" : null;
+}
+
+/** The same of a walk's steps, of one namespace and direction; legacy rules are not in nft's trace and are left out. */
+export function metBy(steps: readonly Step[], at: string, direction: "forward" | "reply", layer: number, files: Files, ns: number): Met[] {
+  const index = new Map<string, Map<number, number>>();
+  const out: Met[] = [];
+  for (const s of steps) {
+    if (s.at !== at || s.direction !== direction || s.layer !== layer || (s.kind !== "rule" && s.kind !== "policy")) continue;
+    const file = s.source?.file ?? "";
+    if (file.includes("legacy")) continue;
+    out.push({
+      family: s.family ?? "",
+      table: s.table ?? "",
+      chain: s.chain ?? "",
+      rule: s.kind === "policy" ? -1 : ruleIndex(file, s.source?.line ?? 0, files, index),
+      verdict: s.verdict === "reject" ? "drop" : (s.verdict ?? ""),
+    });
+  }
+  void directory(ns);
+  return out;
+}
+
+/** Which rule of its chain stands on a line, from 0; of iptables-save.txt and nft.txt. */
+function ruleIndex(file: string, line: number, files: Files, cache: Map<string, Map<number, number>>): number {
+  let lines = cache.get(file);
+  if (!lines) {
+    cache.set(file, (lines = new Map()));
+    const counts = new Map<string, number>();
+    let table = "";
+    let chain = "";
+    (files[file] ?? "").split("\n").forEach((text, i) => {
+      const t = /^\*(\S+)/.exec(text) ?? /^table (\S+ \S+) \{/.exec(text);
+      if (t) table = t[1]!;
+      const c = /^(?:\[\d+:\d+\] )?-A (\S+)/.exec(text);
+      const d = /^\tchain (\S+) \{/.exec(text);
+      if (d) chain = d[1]!;
+      const key = `${table} ${c ? c[1] : chain}`;
+      if (c || (/^\t\t.*# handle \d+$/.test(text) && !/^\t\ttype /.test(text))) {
+        const n = counts.get(key) ?? 0;
+        counts.set(key, n + 1);
+        lines!.set(i + 1, n);
+      }
+    });
+  }
+  return lines.get(line) ?? -2;
+}
+
+/** Null when both met the same; else the first place where they part. */
+export function firstDifference(kernel: readonly Met[], walk: readonly Met[]): string | null {
+  const text = (m: Met | undefined): string => (m ? `${m.family} ${m.table} ${m.chain} ${m.rule < 0 ? "policy" : `rule ${m.rule}`} ${m.verdict}` : "nothing more");
+  for (let i = 0; i < Math.max(kernel.length, walk.length); i++) {
+    if (text(kernel[i]) !== text(walk[i])) return `step ${i}: the kernel met ${text(kernel[i])}, the walk ${text(walk[i])}`;
+  }
+  return null;
+}

@@ -1,0 +1,223 @@
+/** The command line: what can be asked, with which options, and the exit status of it all. */
+import { Command, CommanderError, Option } from "commander";
+import { version } from "../../package.json";
+import type { Proto } from "../core/model/walk.ts";
+import type { Asked } from "../core/names/to.ts";
+import { EXIT, OutputClosed, UsageError } from "./exit.ts";
+import type { Io } from "./io.ts";
+import type { Extras } from "./resolve.ts";
+import type { OpenSession, Session } from "./session.ts";
+import { progressLine, warnOfProblems, type ColorChoice } from "./terminal.ts";
+
+/** What a run needs of the world beside its streams. */
+export interface Host {
+  io: Io;
+  /** Loads the engine; called at most once, by commands that need it. */
+  openSession: OpenSession;
+  /** Milliseconds of some clock. */
+  now(): number;
+}
+
+interface WalkFlags {
+  proto?: Proto;
+  port?: string;
+  sourcePort?: number;
+  mark?: number;
+  ttl?: number;
+  size?: number;
+  tcpFlags?: string;
+  "4"?: boolean;
+  "6"?: boolean;
+  batch?: string;
+  output?: "text" | "json" | "jsonl";
+  steps?: boolean;
+  allRules?: boolean;
+  color: ColorChoice;
+}
+
+/** A parser of whole numbers within bounds; `0x…` is hexadecimal. */
+function whole(name: string, least: number, most: number): (text: string) => number {
+  return (text) => {
+    const n = /^(?:\d+|0[xX][\da-fA-F]+)$/.test(text) ? Number(text) : Number.NaN;
+    if (!(n >= least && n <= most)) {
+      throw new UsageError(`${name} must be a whole number from ${least} to ${most}, not "${text}"`);
+    }
+    return n;
+  };
+}
+
+const EXAMPLES = `
+Examples:
+  kubewalk walk snap.tar.gz shop/client svc:shop/web:80      a pod to a Service
+  kubewalk walk snap.tar.gz n1/host 10.96.0.10:53/udp        a node to an address
+  kubewalk walk snap.tar.gz shop/client-1 web.shop -o json   a DNS name, as the pod resolves it
+  kubewalk walk snap.tar.gz --batch questions.jsonl -o jsonl many questions, an answer a line
+  kubewalk show snap.tar.gz                                  what is in the snapshot
+  kubewalk show snap.tar.gz n1/host                          everything of one namespace
+
+Exit status: 0 answered, 1 failed or mixed, 2 usage, 3 kubewalk itself failed, 4 inconclusive, 130 interrupted.
+`;
+
+const WALK_HELP = `
+FROM  n1/host, node:n1, n1/pod/shop/client-1, pod:shop/client-1, shop/client-1, shop/client (its only pod), an address
+TO    svc:shop/web:80, svc:shop/web:http, pod:shop/web-1:8080, node:n1, 10.96.0.1:443, [fd00::1]:80, 10.96.0.10:53/udp,
+      web.shop.svc.cluster.local:80 (a DNS name, as FROM resolves it), http://web/, an address alone (an ICMP echo)
+
+Examples:
+  kubewalk walk snap.tar.gz shop/client svc:shop/web:80
+  kubewalk walk snap.tar.gz shop/client svc:shop/web:80 --steps
+  kubewalk walk snap.tar.gz outside/host 172.30.0.11:30080 --all-rules
+  kubewalk walk snap.tar.gz --batch questions.jsonl -o jsonl
+`;
+
+function colorOption(): Option {
+  return new Option("--color <when>", "colour the text").choices(["auto", "always", "never"]).default("auto");
+}
+
+/** Loads the snapshot with progress on stderr, and warns of what could not be read in it. */
+async function open(host: Host, path: string): Promise<Session> {
+  const progress = progressLine(host.io, host.now);
+  try {
+    const session = await host.openSession(path, progress.show);
+    await progress.end();
+    await warnOfProblems(session.snapshot, host.io);
+    return session;
+  } catch (error) {
+    await progress.end();
+    throw error;
+  }
+}
+
+function walkCommand(program: Command, host: Host, done: (status: number) => void): void {
+  program
+    .command("walk")
+    .summary("show where a packet goes, and which line decided")
+    .description(
+      "Walks a packet through a snapshot: every way that it can go, with exact shares, the reply, and the line that decided.",
+    )
+    .argument("<snapshot>", "folder or archive")
+    .argument("[from]", "where the packet starts")
+    .argument("[to]", "where it is sent")
+    .addOption(new Option("-p, --proto <protocol>", "protocol").choices(["tcp", "udp", "icmp", "sctp"]))
+    .option("--port <port>", "destination port, by number or name")
+    .option("--source-port <port>", "source port (default: a free one)", whole("--source-port", 1, 65_535))
+    .option("--mark <mark>", "firewall mark of the sending socket", whole("--mark", 0, 0xffff_ffff))
+    .option("--ttl <hops>", "TTL or hop limit", whole("--ttl", 1, 255))
+    .option("--size <bytes>", "size of the packet from its IP header on", whole("--size", 1, 65_535))
+    .option("--tcp-flags <flags>", "TCP flags that are set, comma-separated (default: syn)")
+    .addOption(new Option("-4", "of several addresses take IPv4").conflicts("6"))
+    .addOption(new Option("-6", "of several addresses take IPv6").conflicts("4"))
+    .option("--batch <file>", "questions from a file of JSON lines or a JSON array (-: standard input)")
+    .addOption(
+      new Option("-o, --output <format>", "format (default: text, with --batch jsonl)").choices([
+        "text",
+        "json",
+        "jsonl",
+      ]),
+    )
+    .option("--steps", "every step of every path; in JSON: add steps")
+    .option("--all-rules", "rules that do not match, too (implies --steps)")
+    .addOption(colorOption())
+    .addHelpText("after", WALK_HELP)
+    .action(async (snapshot: string, from: string | undefined, to: string | undefined, flags: WalkFlags) => {
+      const batch = flags.batch;
+      if (batch === undefined && (from === undefined || to === undefined)) {
+        throw new UsageError("walk needs FROM and TO, or --batch FILE; see kubewalk walk --help");
+      }
+      if (batch !== undefined && from !== undefined)
+        throw new UsageError("walk takes FROM and TO or --batch, not both");
+      const format = flags.output ?? (batch === undefined ? "text" : "jsonl");
+      const allRules = flags.allRules ?? false;
+      const options = { format, steps: (flags.steps ?? false) || allRules, allRules, color: flags.color };
+      const asked: Asked = {};
+      if (flags.proto !== undefined) asked.proto = flags.proto;
+      if (flags.port !== undefined) asked.port = flags.port;
+      if (flags["4"] === true || flags["6"] === true) asked.family = flags["4"] === true ? 4 : 6;
+      const { sourcePort, mark, ttl, size, tcpFlags } = flags;
+      const extras: Extras = { sourcePort, mark, ttl, size, tcpFlags };
+      if (batch !== undefined && [...Object.values(asked), ...Object.values(extras)].some((v) => v !== undefined)) {
+        throw new UsageError("with --batch, each question says its own protocol, port, mark and the like");
+      }
+      const session = await open(host, snapshot);
+      const { walkBatch, walkOne } = await import("./commands/walk.ts");
+      done(
+        batch === undefined
+          ? await walkOne(session, from ?? "", to ?? "", asked, extras, options, host.io)
+          : await walkBatch(session, batch, options, host.io),
+      );
+    });
+}
+
+function showCommand(program: Command, host: Host, done: (status: number) => void): void {
+  program
+    .command("show")
+    .summary("show what is in a snapshot, and what is missing")
+    .description("Shows what is in a snapshot, what is missing and why; with PLACE everything of that namespace.")
+    .argument("<snapshot>", "folder or archive")
+    .argument("[place]", "n1/host, shop/web-1 and the like")
+    .addOption(new Option("-o, --output <format>", "format").choices(["text", "json"]).default("text"))
+    .addOption(colorOption())
+    .action(
+      async (snapshot: string, place: string | undefined, flags: { output: "text" | "json"; color: ColorChoice }) => {
+        const session = await open(host, snapshot);
+        const { show } = await import("./commands/show.ts");
+        done(await show(session, place, { format: flags.output, color: flags.color }, host.io));
+      },
+    );
+}
+
+/**
+ * Runs the command with the arguments that follow its name. Resolves to the exit status; never rejects but for a defect.
+ * Results go to `io.out`, everything else to `io.err`.
+ */
+export async function run(argv: readonly string[], host: Host): Promise<number> {
+  const { io } = host;
+  let status: number = EXIT.answered;
+  const said: { to: "out" | "err"; text: string }[] = [];
+  const program = new Command("kubewalk");
+  const flush = async (): Promise<void> => {
+    for (const { to, text } of said.splice(0)) await io[to].write(text);
+  };
+  program
+    .description("Shows where a packet goes in a Kubernetes network, why it dies, and which line decided it.")
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .configureOutput({
+      writeOut: (text) => said.push({ to: "out", text }),
+      writeErr: (text) => said.push({ to: "err", text }),
+      getOutHelpWidth: () => 100,
+      getErrHelpWidth: () => 100,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .showHelpAfterError(false)
+    .exitOverride()
+    .addHelpText("after", EXAMPLES);
+  const done = (s: number): void => {
+    status = s;
+  };
+  walkCommand(program, host, done);
+  showCommand(program, host, done);
+  for (const command of program.commands) command.copyInheritedSettings(program);
+
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    await flush();
+    return status;
+  } catch (error) {
+    if (error instanceof OutputClosed) return EXIT.answered;
+    if (error instanceof CommanderError) {
+      await flush();
+      return error.code === "commander.helpDisplayed" || error.code === "commander.version"
+        ? EXIT.answered
+        : EXIT.usage;
+    }
+    if (error instanceof UsageError) {
+      await io.err.write(`error: ${error.message}\n`);
+      return EXIT.usage;
+    }
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    await io.err.write(`error: kubewalk failed: ${text}\n`);
+    return EXIT.broken;
+  }
+}

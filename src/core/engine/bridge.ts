@@ -1,0 +1,235 @@
+/** Bridges: which port a frame leaves by, and what br_netfilter shows of it to IP's rules (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c). */
+import type { Device } from "./device.ts";
+import { UNWANTED, type FrameFate } from "./fate.ts";
+import { runHook } from "./hooks.ts";
+import { ipReceive } from "./input.ts";
+import { selectHop } from "./next-hop.ts";
+import { resolve } from "./neighbour.ts";
+import type { Packet } from "./packet.ts";
+import type { Run } from "./run.ts";
+import { transmit } from "./transmit.ts";
+
+const isGroup = (mac: string): boolean => (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
+
+/** brnf_call_iptables: per bridge, else for the namespace; off where br_netfilter is not there. */
+function callsIp(bridge: Device, v: 4 | 6): boolean {
+  const kind = bridge.link.kind;
+  if (kind.kind === "bridge" && (v === 4 ? kind.nfCallIptables : kind.nfCallIp6tables)) return true;
+  return (bridge.ns.sysctl(`net.bridge.bridge-nf-call-ip${v === 6 ? "6" : ""}tables`) ?? 0) !== 0;
+}
+
+function forwarding(port: Device): boolean {
+  return port.up && (port.link.port === null || port.link.port.state === "forwarding");
+}
+
+/** VLAN that a frame belongs to on this bridge: 0 without filtering; null when the port does not take it. */
+function vlanAt(bridge: Device, port: Device, pkt: Packet): number | null {
+  const kind = bridge.link.kind;
+  if (kind.kind !== "bridge" || !kind.vlanFiltering) return 0;
+  const vid = pkt.vlan ?? port.link.vlans.find((v) => v.pvid)?.vid ?? null;
+  if (vid === null || !port.link.vlans.some((v) => v.vid === vid)) return null;
+  return vid;
+}
+
+/** br_handle_frame: a frame comes in by a port. */
+export function bridgeReceive(run: Run, port: Device, pkt: Packet): FrameFate {
+  const bridge = port.master!;
+  const { ns } = port;
+  const missing = ns.missing("bridge-link") ?? ns.missing("fdb");
+  if (missing !== null)
+    return {
+      t: "inconclusive",
+      because: { text: `the ports of ${ns.place} ${bridge.name} are not known: ${missing}`, source: null },
+    };
+  if (!bridge.up && !bridge.link.up) return lost(run, port, pkt, `${bridge.name} is down`);
+  if (!forwarding(port))
+    return lost(run, port, pkt, `port ${port.name} of ${bridge.name} is ${port.link.port?.state ?? "down"}`);
+  const vid = vlanAt(bridge, port, pkt);
+  if (vid === null) return lost(run, port, pkt, `port ${port.name} of ${bridge.name} does not take the frame's VLAN`);
+  if (pkt.macDst === bridge.mac) pkt.type = "host";
+  const filtered = callsIp(bridge, pkt.v);
+  if (filtered) {
+    const dst = pkt.dst;
+    const fate = runHook(run, ns, "prerouting", pkt, { iif: bridge, oif: null, physIn: port, bridged: true });
+    if (fate !== null) return fate;
+    if (dst !== pkt.dst && dst.key !== pkt.dst.key) return afterDnat(run, port, bridge, pkt);
+  }
+  return forwardOrUp(run, port, bridge, pkt, filtered);
+}
+
+/** br_nf_pre_routing_finish once DNAT has changed the destination: stay on the bridge when the route does, else go up to be routed. */
+function afterDnat(run: Run, port: Device, bridge: Device, pkt: Packet): FrameFate {
+  const { ns } = port;
+  const flow = {
+    dst: pkt.dst,
+    src: pkt.src,
+    iif: bridge,
+    oif: null,
+    mark: pkt.mark,
+    tos: pkt.tos,
+    proto: pkt.proto,
+    sport: pkt.sport,
+    dport: pkt.dport,
+    uid: null,
+  };
+  const r = ns.fib(pkt.v).lookup(flow);
+  if (r.unknown !== null)
+    return { t: "inconclusive", because: { text: `routes of ${ns.place} are not known: ${r.unknown}`, source: null } };
+  if (r.error === null && r.route?.type === "unicast") {
+    const hop = selectHop(run, ns, r.route, flow);
+    if (hop?.dev === bridge) {
+      const found = resolve(run, ns, bridge, hop.gateway ?? pkt.dst, pkt);
+      if (found.t === "unknown") return { t: "inconclusive", because: { text: found.why, source: null } };
+      if (found.t === "failed") return lost(run, port, pkt, found.why);
+      pkt.macDst = found.mac;
+      pkt.type = "otherhost";
+      return forwardOrUp(run, port, bridge, pkt, true);
+    }
+  }
+  pkt.macDst = bridge.mac;
+  pkt.type = "host";
+  return forwardOrUp(run, port, bridge, pkt, true);
+}
+
+/** br_handle_frame_finish. `filtered`: IP's PREROUTING has run already (ip_sabotage_in keeps it from running twice). */
+function forwardOrUp(run: Run, port: Device, bridge: Device, pkt: Packet, filtered: boolean): FrameFate {
+  const { ns } = port;
+  const mac = pkt.macDst ?? "ff:ff:ff:ff:ff:ff";
+  const up = (): FrameFate => {
+    pkt.type = mac === bridge.mac || mac === port.mac ? "host" : pkt.type;
+    return ipReceive(run, bridge, pkt, filtered);
+  };
+  if (isGroup(mac)) return up();
+  if (mac === bridge.mac || mac === port.mac) return up();
+  const entry = bridge.fdb
+    .get(mac)
+    ?.find((e) => e.vlan === null || vlanAt(bridge, port, pkt) === 0 || e.vlan === vlanAt(bridge, port, pkt));
+  if (entry !== undefined) {
+    const to = ns.byName.get(entry.dev);
+    if (to !== undefined && to !== bridge && entry.state !== "permanent") {
+      run.step(ns, pkt, "fdb", `${mac} dev ${entry.dev} master ${bridge.name}`, entry.source);
+      return bridgeForward(run, bridge, port, to, pkt, filtered);
+    }
+    if (to !== undefined && entry.state === "permanent" && to.mac !== mac && to !== bridge)
+      return bridgeForward(run, bridge, port, to, pkt, filtered);
+    if (entry.state === "permanent") return up();
+  }
+  return flood(run, bridge, port, pkt, filtered);
+}
+
+/** br_flood: every port but the one that it came by; what nobody wants counts for nothing. */
+function flood(run: Run, bridge: Device, from: Device | null, pkt: Packet, filtered: boolean): FrameFate {
+  let taken: FrameFate = UNWANTED;
+  const wanted: Device[] = [];
+  for (const to of bridge.ports) {
+    if (to.link.port !== null && !to.link.port.flood) continue;
+    if (to === from && !(to.link.port?.hairpin ?? false)) continue;
+    // Only where the frame's MAC is answered to, or where that can't be told beforehand, is it worth following.
+    if (to.peer !== null && to.peer.master === null && to.peer.uppers.length === 0 && to.peer.mac !== pkt.macDst)
+      continue;
+    wanted.push(to);
+  }
+  for (const to of wanted) {
+    const copy = wanted.length > 1 ? copyOf(pkt) : pkt;
+    const mark = run.steps?.length ?? 0;
+    const fate = bridgeForward(run, bridge, from, to, copy, filtered);
+    if (fate === UNWANTED || (fate.t === "lost" && fate.disposition === "loop")) {
+      if (run.steps !== null) run.steps.length = mark;
+      continue;
+    }
+    if (taken === UNWANTED || taken.t === "lost") taken = fate;
+  }
+  return taken === UNWANTED
+    ? lost(
+        run,
+        bridge,
+        pkt,
+        `${bridge.name} knows no port for ${pkt.macDst ?? "the frame"}, and nobody behind its ports has it`,
+      )
+    : taken;
+}
+
+function copyOf(pkt: Packet): Packet {
+  const c = pkt.clone();
+  if (pkt.ct !== null && !pkt.ct.confirmed) c.ct = { ...pkt.ct };
+  return c;
+}
+
+/** should_deliver, then br_nf_forward and br_nf_post_routing, then out by the port. `from` is null for what the bridge device itself sends. */
+function bridgeForward(
+  run: Run,
+  bridge: Device,
+  from: Device | null,
+  to: Device,
+  pkt: Packet,
+  filtered: boolean,
+): FrameFate {
+  const { ns } = bridge;
+  if (to === from && !(to.link.port?.hairpin ?? false)) {
+    return {
+      t: "lost",
+      disposition: "dropped",
+      ns,
+      pkt,
+      local: false,
+      because: {
+        text: `${to.name} would have to send the frame back where it came from, and hairpin is off on it`,
+        source: to.link.port?.source ?? to.link.source,
+      },
+    };
+  }
+  if (!forwarding(to))
+    return lost(run, to, pkt, `port ${to.name} of ${bridge.name} is ${to.link.port?.state ?? "down"}`);
+  if (from !== null && from.link.port?.isolated && to.link.port?.isolated)
+    return lost(run, to, pkt, `ports ${from.name} and ${to.name} of ${bridge.name} are isolated from each other`);
+  const kind = bridge.link.kind;
+  if (kind.kind === "bridge" && kind.vlanFiltering && from !== null) {
+    const vid = vlanAt(bridge, from, pkt);
+    if (vid === null || !to.link.vlans.some((v) => v.vid === vid))
+      return lost(run, to, pkt, `port ${to.name} of ${bridge.name} is not in VLAN ${vid ?? "?"}`);
+  }
+  if (filtered && from !== null) {
+    const devices = { iif: bridge, oif: bridge, physIn: from, physOut: to, bridged: true };
+    const forward = runHook(run, ns, "forward", pkt, devices);
+    if (forward !== null) return forward;
+    // br_nf_post_routing: NF_INET_POST_ROUTING sees no incoming device.
+    const post = runHook(run, ns, "postrouting", pkt, { ...devices, iif: null });
+    if (post !== null) return post;
+  }
+  run.step(ns, pkt, "bridge", `${bridge.name}: out by port ${to.name}`, to.link.port?.source ?? to.link.source);
+  return transmit(run, to, pkt);
+}
+
+/** br_dev_xmit: the namespace sends by the bridge device itself. */
+export function bridgeTransmit(run: Run, bridge: Device, pkt: Packet): FrameFate {
+  const { ns } = bridge;
+  const missing = ns.missing("bridge-link") ?? ns.missing("fdb");
+  if (missing !== null)
+    return {
+      t: "inconclusive",
+      because: { text: `the ports of ${ns.place} ${bridge.name} are not known: ${missing}`, source: null },
+    };
+  const mac = pkt.macDst ?? "ff:ff:ff:ff:ff:ff";
+  if (!isGroup(mac)) {
+    const entry = bridge.fdb
+      .get(mac)
+      ?.find((e) => e.state !== "permanent" || (ns.byName.get(e.dev)?.mac !== mac && e.dev !== bridge.name));
+    const to = entry === undefined ? undefined : ns.byName.get(entry.dev);
+    if (entry !== undefined && to !== undefined) {
+      run.step(ns, pkt, "fdb", `${mac} dev ${entry.dev} master ${bridge.name}`, entry.source);
+      return bridgeForward(run, bridge, null, to, pkt, false);
+    }
+  }
+  return flood(run, bridge, null, pkt, false);
+}
+
+function lost(_run: Run, dev: Device, pkt: Packet, text: string): FrameFate {
+  return {
+    t: "lost",
+    disposition: "dropped",
+    ns: dev.ns,
+    pkt,
+    local: false,
+    because: { text, source: dev.link.port?.source ?? dev.link.source },
+  };
+}

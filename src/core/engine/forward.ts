@@ -1,0 +1,111 @@
+/** Packets that go on to another machine: TTL, MTU, FORWARD, then out (ip_forward, ip6_forward, ip_output). */
+import { formatIp } from "../model/address.ts";
+import type { Route } from "../model/route.ts";
+import type { Device } from "./device.ts";
+import type { FrameFate } from "./fate.ts";
+import { runHook } from "./hooks.ts";
+import { resolve } from "./neighbour.ts";
+import type { Hop } from "./next-hop.ts";
+import type { Ns } from "./ns.ts";
+import type { Packet } from "./packet.ts";
+import type { Run } from "./run.ts";
+import { transmit } from "./transmit.ts";
+
+/** ip_dst_mtu_maybe_forward: the route's own MTU, else the device's. */
+export function mtuOf(dev: Device, route: Route | null): number {
+  return route?.mtu ?? dev.mtu;
+}
+
+export function forward(run: Run, ns: Ns, from: Device, pkt: Packet, hop: Hop, route: Route): FrameFate {
+  if (pkt.type !== "host")
+    return {
+      t: "lost",
+      disposition: "dropped",
+      ns,
+      pkt,
+      local: false,
+      because: { text: "was not addressed to this machine at the link layer", source: from.link.source },
+    };
+  if (pkt.ttl <= 1) {
+    return {
+      t: "error",
+      disposition: "ttl-exceeded",
+      ns,
+      pkt,
+      local: false,
+      icmp: pkt.v === 4 ? { type: 11, code: 0, mtu: null } : { type: 3, code: 0, mtu: null },
+      because: { text: `TTL runs out at ${ns.place}`, source: route.source },
+    };
+  }
+  if (pkt.v === 6 && pkt.src.a >>> 22 === 0x3fa) {
+    return {
+      t: "error",
+      disposition: "no-route",
+      ns,
+      pkt,
+      local: false,
+      icmp: { type: 1, code: 2, mtu: null },
+      because: { text: `${formatIp(pkt.src)} is link-local and can't be forwarded`, source: route.source },
+    };
+  }
+  const mtu = mtuOf(hop.dev, route);
+  if (pkt.length > mtu && pkt.df) {
+    return {
+      t: "error",
+      disposition: "too-big",
+      ns,
+      pkt,
+      local: false,
+      icmp: pkt.v === 4 ? { type: 3, code: 4, mtu } : { type: 2, code: 0, mtu },
+      because: {
+        text: `${pkt.length} bytes do not fit ${hop.dev.name}, whose MTU is ${mtu}`,
+        source: route.mtu !== null ? route.source : hop.dev.link.source,
+      },
+    };
+  }
+  pkt.ttl--;
+  pkt.nextHop = hop.gateway ?? pkt.dst;
+  const fate = runHook(run, ns, "forward", pkt, { iif: from, oif: hop.dev });
+  return fate ?? finish(run, ns, from, pkt, hop);
+}
+
+/** ip_output and ip_finish_output2: POSTROUTING, the neighbour, the device. `skbDev`: device that the packet came by, which POSTROUTING still sees. */
+export function finish(run: Run, ns: Ns, skbDev: Device | null, pkt: Packet, hop: Hop): FrameFate {
+  pkt.nextHop = hop.gateway ?? pkt.dst;
+  const fate = runHook(run, ns, "postrouting", pkt, { iif: skbDev, oif: hop.dev });
+  if (fate !== null) return fate;
+  if (hop.nextHop.encap !== null) {
+    return {
+      t: "inconclusive",
+      because: { text: `route encapsulation ${hop.nextHop.encap.type} is not modelled`, source: null },
+    };
+  }
+  const dev = hop.dev;
+  pkt.macSrc = dev.mac;
+  if (dev.noarp) {
+    // arp_constructor: without ARP the device's own address stands in for the neighbour's; devices of layer 3 have none.
+    pkt.macDst = dev.mac;
+    return transmit(run, dev, pkt);
+  }
+  const ip = hop.gateway ?? pkt.dst;
+  if (dev.segment?.implicit) return transmit(run, dev, pkt);
+  const found = resolve(run, ns, dev, ip, pkt);
+  switch (found.t) {
+    case "mac":
+      pkt.macDst = found.mac;
+      return transmit(run, dev, pkt);
+    case "unknown":
+      return { t: "inconclusive", because: { text: found.why, source: null } };
+    case "failed":
+      // arp_error_report, ndisc_error_report: host unreachable goes to the sender.
+      return {
+        t: "error",
+        disposition: "neighbour-unreachable",
+        ns,
+        pkt,
+        local: false,
+        icmp: pkt.v === 4 ? { type: 3, code: 1, mtu: null } : { type: 1, code: 3, mtu: null },
+        because: { text: found.why, source: found.source ?? dev.link.source },
+      };
+  }
+}

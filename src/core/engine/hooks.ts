@@ -1,0 +1,334 @@
+/** Netfilter's hooks: chains by priority, with conntrack, nat and confirmation in their places among them. */
+import { sameIp } from "../model/address.ts";
+import { confirm, trackIn } from "./conntrack.ts";
+import type { Device } from "./device.ts";
+import type { Because, Fate } from "./fate.ts";
+import { manipOf, natIcmpError, natPacket } from "./nat.ts";
+import type { BaseChain, Hook } from "./netfilter/context.ts";
+import type { Ns } from "./ns.ts";
+import type { Packet } from "./packet.ts";
+import { HookContext } from "./rule-services.ts";
+import { changes, type Run } from "./run.ts";
+import { isIcmpError } from "./tuple.ts";
+
+export type IpHook = "prerouting" | "input" | "forward" | "output" | "postrouting";
+
+export interface HookDevices {
+  iif: Device | null;
+  oif: Device | null;
+  physIn?: Device | null;
+  physOut?: Device | null;
+  bridged?: boolean;
+}
+
+/** Priorities of nf_ip_hook_priorities. */
+const CONNTRACK = -200;
+const NAT_DST = -100;
+const NAT_SRC = 100;
+
+/** Where a hook lets the packet through: `null`; `reroute` after output when something that routing looks at has changed. */
+export type HookResult = Fate | null;
+
+/**
+ * Runs all of a hook for an IP packet (nf_hook_slow). `reroute` is called where ip_route_me_harder would be:
+ * after a route-type chain or nat in OUTPUT has changed what routing looks at. It returns a fate when no route is left.
+ */
+export function runHook(
+  run: Run,
+  ns: Ns,
+  hook: IpHook,
+  pkt: Packet,
+  devices: HookDevices,
+  reroute?: (why: "mangle" | "nat") => Fate | null,
+): HookResult {
+  const nf = ns.netfilter;
+  const unknown = nf.unknown[pkt.v];
+  if (
+    unknown !== null &&
+    !run.unknownOnce(`nf ${ns.place} ${pkt.v}`, `the rules of ${ns.place} are not known: ${unknown}`, null)
+  ) {
+    return { t: "inconclusive", because: { text: `the rules of ${ns.place} are not known: ${unknown}`, source: null } };
+  }
+  const tracks = nf.tracks[pkt.v] || ns.hasStored;
+  const nats = nf.nats[pkt.v];
+  const chains = nf.chains(pkt.v, hook);
+  if (chains.length === 0 && !tracks) return null;
+  const ctx = run.context(ns, hook, pkt, devices);
+  const natAt = hook === "prerouting" || hook === "output" ? NAT_DST : NAT_SRC;
+  let tracked = !tracks || (hook !== "prerouting" && hook !== "output");
+  let natted = !nats || hook === "forward";
+  for (let i = 0; i < chains.length;) {
+    const prio = chains[i]!.priority;
+    if (!tracked && prio > CONNTRACK) {
+      trackIn(run, ns, pkt);
+      tracked = true;
+    }
+    // Chains of type nat run inside the nat hook, wherever their own priority would put them.
+    if (!natted && prio >= natAt) {
+      const fate = runNat(run, ns, hook, pkt, ctx, chains, reroute);
+      if (fate !== null) return fate;
+      natted = true;
+    }
+    let j = i + 1;
+    while (j < chains.length && chains[j]!.priority === prio) j++;
+    const fate = runGroup(run, ns, pkt, ctx, chains, i, j, reroute);
+    if (fate !== null) return fate;
+    i = j;
+  }
+  if (!tracked) trackIn(run, ns, pkt);
+  if (!natted) {
+    const fate = runNat(run, ns, hook, pkt, ctx, chains, reroute);
+    if (fate !== null) return fate;
+  }
+  if (tracks && (hook === "postrouting" || hook === "input")) confirm(run, ns, pkt);
+  return null;
+}
+
+/** Filter and route chains of one priority, chains[from..to). */
+function runGroup(
+  run: Run,
+  ns: Ns,
+  pkt: Packet,
+  ctx: HookContext,
+  chains: readonly BaseChain[],
+  from: number,
+  to: number,
+  reroute: ((why: "mangle" | "nat") => Fate | null) | undefined,
+): HookResult {
+  const order = to - from > 1 ? orderOf(run, pkt, ctx, chains, from, to) : null;
+  for (let k = 0; k < to - from; k++) {
+    const chain = chains[from + (order === null ? k : order[k]!)]!;
+    if (chain.type === "nat") continue;
+    const fate = runChain(run, ns, pkt, ctx, chain, reroute);
+    if (fate !== null) return fate;
+  }
+  return null;
+}
+
+function runChain(
+  run: Run,
+  ns: Ns,
+  pkt: Packet,
+  ctx: HookContext,
+  chain: BaseChain,
+  reroute: ((why: "mangle" | "nat") => Fate | null) | undefined,
+): HookResult {
+  if (chain.type !== "route" || reroute === undefined) {
+    const verdict = chain.run(ctx);
+    return verdict === "accept" ? null : fateOf(run, ns, pkt, ctx, chain, verdict);
+  }
+  // ipt_mangle_out and nf_route_table_hook4/6: route again when something that routing looks at has changed.
+  const { src, dst, mark, tos, ttl } = pkt;
+  const verdict = chain.run(ctx);
+  if (verdict !== "accept") return fateOf(run, ns, pkt, ctx, chain, verdict);
+  const changed =
+    !sameIp(src, pkt.src) ||
+    !sameIp(dst, pkt.dst) ||
+    mark !== pkt.mark ||
+    tos !== pkt.tos ||
+    (pkt.v === 6 && ttl !== pkt.ttl);
+  return changed ? reroute("mangle") : null;
+}
+
+/**
+ * Chains of equal priority run in the order of their registration, which a snapshot does not hold.
+ * `registered` gives the likely order; where another order would end differently the oracle is asked.
+ * Null: the likely order will do.
+ */
+function orderOf(
+  run: Run,
+  pkt: Packet,
+  ctx: HookContext,
+  chains: readonly BaseChain[],
+  from: number,
+  to: number,
+): number[] | null {
+  let busy = 0;
+  for (let i = from; i < to; i++) if (chains[i]!.type !== "nat" && chains[i]!.hasRules) busy++;
+  if (busy < 2) return null;
+  // Each chain alone on the packet as it is: when at most one has any effect, the order cannot matter.
+  let effects = 0;
+  for (let i = from; i < to && effects < 2; i++) {
+    const chain = chains[i]!;
+    if (chain.type !== "nat" && chain.hasRules && run.hasEffect(ctx, pkt, chain)) effects++;
+  }
+  if (effects < 2) return null;
+  const n = to - from;
+  const names = chains.slice(from, to).map((c) => `${c.table} ${c.chain}`);
+  const key = `order ${ctx.ns.place} ${ctx.hook} ${names.join()}`;
+  const why = `${names.join(" and ")} have one priority, and which was registered first is not recorded`;
+  if (!run.unknownOnce(key, why, chains[from]!.source)) return null;
+  return Array.from({ length: n }, (_, k) => n - 1 - k);
+}
+
+/** nf_nat_inet_fn with its private list of chains. */
+function runNat(
+  run: Run,
+  ns: Ns,
+  hook: IpHook,
+  pkt: Packet,
+  ctx: HookContext,
+  chains: readonly BaseChain[],
+  reroute: ((why: "mangle" | "nat") => Fate | null) | undefined,
+): HookResult {
+  const ct = pkt.ct;
+  if (ct === null || hook === "forward") return null;
+  const manip = manipOf(hook);
+  const before = { src: pkt.src, dst: pkt.dst, sport: pkt.sport, dport: pkt.dport };
+  if (isIcmpError(pkt) && pkt.ctInfo === "related") {
+    natIcmpError(pkt, manip);
+  } else {
+    const done = manip === "src" ? ct.srcNatDone : ct.dstNatDone;
+    if (!done && (pkt.ctInfo === "new" || pkt.ctInfo === "related")) {
+      const fate = natChains(run, ns, pkt, ctx, chains, manip);
+      if (fate !== null) return fate;
+    }
+    natPacket(pkt, manip);
+  }
+  if (run.recording) {
+    const changed = changes(before, pkt);
+    if (changed !== null && pkt.ctInfo !== "new") {
+      run.step(
+        ns,
+        pkt,
+        "conntrack",
+        `conntrack: ${pkt.ctReply ? "reply, rewritten back" : "rewritten as its connection says"}`,
+        ct.source,
+        { changed },
+      );
+    }
+  }
+  if (hook === "output" && reroute !== undefined && !sameIp(before.dst, pkt.dst)) return reroute("nat");
+  return null;
+}
+
+function natChains(
+  run: Run,
+  ns: Ns,
+  pkt: Packet,
+  ctx: HookContext,
+  chains: readonly BaseChain[],
+  manip: "src" | "dst",
+): HookResult {
+  const ct = pkt.ct!;
+  for (let i = 0; i < chains.length;) {
+    let j = i + 1;
+    while (j < chains.length && chains[j]!.priority === chains[i]!.priority) j++;
+    const order = natOrder(run, pkt, ctx, chains, i, j);
+    for (let k = 0; k < j - i; k++) {
+      const chain = chains[i + (order ? j - i - 1 - k : k)]!;
+      if (chain.type !== "nat") continue;
+      const verdict = chain.run(ctx);
+      if (verdict !== "accept") return fateOf(run, ns, pkt, ctx, chain, verdict);
+      if (manip === "src" ? ct.srcNatDone : ct.dstNatDone) return null;
+    }
+    i = j;
+  }
+  // nf_nat_alloc_null_binding: nothing to rewrite, and that is settled now. A clash of tuples still moves the port.
+  ctx.nullBinding(manip);
+  return null;
+}
+
+/** As orderOf, for nat chains: true when the unlikely order is to be taken. */
+function natOrder(
+  run: Run,
+  pkt: Packet,
+  ctx: HookContext,
+  chains: readonly BaseChain[],
+  from: number,
+  to: number,
+): boolean {
+  let effects = 0;
+  let nats = 0;
+  for (let i = from; i < to; i++) if (chains[i]!.type === "nat" && chains[i]!.hasRules) nats++;
+  if (nats < 2) return false;
+  for (let i = from; i < to && effects < 2; i++) {
+    const chain = chains[i]!;
+    if (chain.type === "nat" && chain.hasRules && run.hasEffect(ctx, pkt, chain)) effects++;
+  }
+  if (effects < 2) return false;
+  const names = chains
+    .slice(from, to)
+    .filter((c) => c.type === "nat")
+    .map((c) => `${c.table} ${c.chain}`);
+  return run.unknownOnce(
+    `order ${ctx.ns.place} ${ctx.hook} ${names.join()}`,
+    `${names.join(" and ")} have one priority, and which was registered first is not recorded`,
+    chains[from]!.source,
+  );
+}
+
+/** What a chain's verdict other than accept means for the packet. */
+function fateOf(
+  run: Run,
+  ns: Ns,
+  pkt: Packet,
+  ctx: HookContext,
+  chain: BaseChain,
+  verdict: "drop" | "reject" | "stolen" | "queue",
+): Fate {
+  const rule = ctx.decidedBy;
+  const because: Because =
+    rule !== null
+      ? { text: () => rule.text(), source: rule.source }
+      : { text: `policy of ${chain.table} ${chain.chain} is drop`, source: chain.source };
+  // Dropped while its own program is still sending: the program is told (contract.md).
+  const local = ctx.hook === "output" || (ctx.hook === "postrouting" && pkt.locallyMade);
+  if (ctx.kernelDrop !== null) {
+    const why = ctx.kernelDrop;
+    ctx.kernelDrop = null;
+    return {
+      t: "lost",
+      disposition: "dropped",
+      ns,
+      pkt,
+      because: { text: why, source: rule?.source ?? chain.source },
+      local,
+    };
+  }
+  switch (verdict) {
+    case "drop":
+      return { t: "lost", disposition: "dropped", ns, pkt, because, local };
+    case "reject": {
+      const how = ctx.rejectWith ?? "icmp-port-unreachable";
+      if (how === "tcp-reset") return { t: "reset", ns, pkt, because, local };
+      return { t: "error", disposition: "rejected", ns, pkt, icmp: rejectCode(how, pkt.v), because, local };
+    }
+    case "queue":
+      return {
+        t: "inconclusive",
+        because: {
+          text: () => `a program outside the kernel decides: ${rule?.text() ?? chain.chain}`,
+          source: because.source,
+        },
+      };
+    case "stolen":
+      return {
+        t: "inconclusive",
+        because: { text: () => `taken by ${rule?.text() ?? chain.chain}`, source: because.source },
+      };
+  }
+}
+
+/** ICMP type and code of REJECT's words (ipt_REJECT.h, ip6t_REJECT.h; nft's icmpx by nf_reject's tables). */
+function rejectCode(how: string, v: 4 | 6): { type: number; code: number; mtu: null } {
+  const code4: Record<string, number> = {
+    "icmp-net-unreachable": 0,
+    "icmp-host-unreachable": 1,
+    "icmp-proto-unreachable": 2,
+    "icmp-port-unreachable": 3,
+    "icmp-net-prohibited": 9,
+    "icmp-host-prohibited": 10,
+    "icmp-admin-prohibited": 13,
+  };
+  const code6: Record<string, number> = {
+    "icmp6-no-route": 0,
+    "icmp6-adm-prohibited": 1,
+    "icmp6-not-neighbour": 2,
+    "icmp6-addr-unreachable": 3,
+    "icmp6-port-unreachable": 4,
+    "icmp6-policy-fail": 5,
+    "icmp6-reject-route": 6,
+  };
+  return v === 4 ? { type: 3, code: code4[how] ?? 3, mtu: null } : { type: 1, code: code6[how] ?? 4, mtu: null };
+}

@@ -1,0 +1,187 @@
+/** Address and port rewriting of connections (nf_nat_core.c). */
+import { compareIp, ip4, ip6, maskWord, sameIp, type Ip } from "../model/address.ts";
+import type { CtTuple } from "../model/conntrack.ts";
+import type { Connection } from "./connection.ts";
+import { findConnection } from "./conntrack.ts";
+import { jhash2, reciprocalScale } from "./jhash.ts";
+import type { NatRequest } from "./netfilter/context.ts";
+import type { Ns } from "./ns.ts";
+import type { Packet } from "./packet.ts";
+import type { Run } from "./run.ts";
+import { hasPorts, invertTuple, isIcmp } from "./tuple.ts";
+
+export type Manip = "src" | "dst";
+
+/** A word of an address as the kernel's little-endian machine reads the big-endian bytes. */
+const raw = (w: number): number => ((w & 0xff) << 24) | ((w & 0xff00) << 8) | ((w >>> 8) & 0xff00) | (w >>> 24);
+
+const words = (ip: Ip): number[] => (ip.v === 4 ? [ip.a, 0, 0, 0] : [ip.a, ip.b, ip.c, ip.d]);
+
+/** find_best_ips_proto: the address of a range that this flow gets, by a hash without a secret. */
+function pickAddress(tuple: CtTuple, min: Ip, max: Ip, persistent: boolean, zone: number): Ip {
+  if (sameIp(min, max)) return min;
+  const dst = words(tuple.dst).map(raw);
+  const last = min.v === 4 ? 0 : 3;
+  let j = jhash2(words(tuple.src).map(raw), persistent ? 0 : dst[last]! ^ zone);
+  const lo = words(min);
+  const hi = words(max);
+  const out = [0, 0, 0, 0];
+  let full = false;
+  for (let i = 0; i <= last; i++) {
+    const from = full ? 0 : lo[i]! >>> 0;
+    const dist = full ? 0xffffffff : ((hi[i]! >>> 0) - from + 1) >>> 0;
+    out[i] = (from + reciprocalScale(j, dist)) | 0;
+    if (out[i] !== (hi[i]! | 0)) full = true;
+    if (!persistent) j ^= dst[i]!;
+  }
+  return min.v === 4 ? ip4(out[0]!) : ip6(out[0]!, out[1]!, out[2]!, out[3]!);
+}
+
+/** xt_NETMAP and nft's prefix form: the network's bits from the target, the host's bits kept. */
+function netmap(ip: Ip, to: { ip: Ip; len: number }): Ip {
+  const mix = (w: number, t: number, i: number): number => (t & maskWord(to.len, i)) | (w & ~maskWord(to.len, i));
+  return ip.v === 4
+    ? ip4(mix(ip.a, to.ip.a, 0))
+    : ip6(mix(ip.a, to.ip.a, 0), mix(ip.b, to.ip.b, 1), mix(ip.c, to.ip.c, 2), mix(ip.d, to.ip.d, 3));
+}
+
+/**
+ * nf_nat_setup_info and get_unique_tuple: fixes how the connection is rewritten in one direction.
+ * Returns false when no free tuple can be had for sure (then the kernel drops).
+ */
+export function setupNat(run: Run, ns: Ns, ct: Connection, req: NatRequest): boolean {
+  const current = invertTuple(ct.proto, ct.reply);
+  const next: CtTuple = { ...current };
+  const src = req.manip === "src";
+  if (req.netmap !== null) {
+    if (src) next.src = netmap(current.src, req.netmap);
+    else next.dst = netmap(current.dst, req.netmap);
+  } else if (req.min !== null && req.max !== null) {
+    const keep = src && !req.random && !req.randomFully && inRange(current.src, req.min, req.max);
+    const ip = keep ? current.src : pickAddress(current, req.min, req.max, req.persistent, ct.zone);
+    if (src) next.src = ip;
+    else next.dst = ip;
+  }
+  if (hasPorts(ct.proto) || isIcmp(ct.proto)) choosePort(run, ns, ct, next, req);
+  if (
+    !sameIp(next.src, current.src) ||
+    !sameIp(next.dst, current.dst) ||
+    next.sport !== current.sport ||
+    next.dport !== current.dport ||
+    next.icmpId !== current.icmpId
+  ) {
+    ct.reply = invertTuple(ct.proto, next);
+    if (src) ct.srcNat = true;
+    else ct.dstNat = true;
+  }
+  if (src) ct.srcNatDone = true;
+  else ct.dstNatDone = true;
+  return true;
+}
+
+function inRange(ip: Ip, min: Ip, max: Ip): boolean {
+  return ip.v === min.v && compareIp(ip, min) >= 0 && compareIp(ip, max) <= 0;
+}
+
+/** Whether another connection already answers to the reply of `next` (nf_nat_used_tuple). */
+function taken(run: Run, ns: Ns, ct: Connection, next: CtTuple): boolean {
+  const found = findConnection(run, ns, ct.proto, invertTuple(ct.proto, next), ct.zone);
+  return found !== null && found.ct !== ct;
+}
+
+/** nf_nat_l4proto_unique_tuple as far as it can be told: ports that the kernel draws at random are marked so. */
+function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatRequest): void {
+  const src = req.manip === "src";
+  const icmp = isIcmp(ct.proto);
+  const port = (): number => (icmp ? next.icmpId : src ? next.sport : next.dport);
+  const set = (p: number): void => {
+    if (icmp) next.icmpId = p;
+    else if (src) next.sport = p;
+    else next.dport = p;
+  };
+  const { minPort, maxPort } = req;
+  if (minPort !== null && maxPort !== null) {
+    if (req.basePort !== null) {
+      // NF_NAT_RANGE_PROTO_OFFSET: the distance from the base port is kept.
+      set((minPort + ((port() - req.basePort) % (maxPort - minPort + 1))) & 0xffff);
+      return;
+    }
+    if (
+      !req.random &&
+      !req.randomFully &&
+      port() >= minPort &&
+      port() <= maxPort &&
+      (minPort === maxPort || !taken(run, ns, ct, next))
+    )
+      return;
+    if (minPort === maxPort) {
+      if (src) ct.randomReply = false;
+      set(minPort);
+      return;
+    }
+    // One of the range, by chance; which one nobody can tell, so the first stands for it.
+    ct.randomReply = src;
+    if (src) set(port() >= minPort && port() <= maxPort ? port() : minPort);
+    else
+      set(
+        minPort +
+          run.chooseHashed(
+            `${ns.place} dnat ports ${minPort}-${maxPort} ${next.dst.key}`,
+            new Array<number>(maxPort - minPort + 1).fill(1),
+          ),
+      );
+    return;
+  }
+  if (!src) return; // nf_nat_l4proto_unique_tuple: if there is no port range for DNAT, the port stays
+  if (req.random || req.randomFully) {
+    ct.randomReply = true;
+    return;
+  }
+  if (taken(run, ns, ct, next)) ct.randomReply = true;
+}
+
+/** HOOK2MANIP: what a nat hook rewrites. */
+export function manipOf(hook: "prerouting" | "input" | "output" | "postrouting"): Manip {
+  return hook === "prerouting" || hook === "output" ? "dst" : "src";
+}
+
+/** Whether this packet is to be rewritten at a hook of this manip (nf_nat_packet). */
+function applies(ct: Connection, manip: Manip, reply: boolean): boolean {
+  return (manip === "src") !== reply ? ct.srcNat : ct.dstNat;
+}
+
+/** nf_nat_packet: rewrites the packet as its connection says. */
+export function natPacket(pkt: Packet, manip: Manip): void {
+  const ct = pkt.ct!;
+  if (!applies(ct, manip, pkt.ctReply)) return;
+  const target = invertTuple(ct.proto, pkt.ctReply ? ct.orig : ct.reply);
+  if (manip === "src") {
+    pkt.src = target.src;
+    if (!isIcmp(pkt.proto)) pkt.sport = target.sport;
+    if (!pkt.ctReply) pkt.randomSport = ct.randomReply;
+  } else {
+    pkt.dst = target.dst;
+    if (!isIcmp(pkt.proto)) pkt.dport = target.dport;
+  }
+  if (isIcmp(pkt.proto)) pkt.icmpId = target.icmpId;
+}
+
+/** nf_nat_icmp_reply_translation: an ICMP error is rewritten outside as a reply would be, inside the other way round. */
+export function natIcmpError(pkt: Packet, manip: Manip): void {
+  const ct = pkt.ct!;
+  if (!applies(ct, manip, pkt.ctReply)) return;
+  const other = pkt.ctReply ? ct.orig : ct.reply;
+  const inside = pkt.about!;
+  // Inside: the opposite manip with the other direction's own tuple.
+  if (manip === "src") {
+    inside.dst = other.dst;
+    if (hasPorts(inside.proto)) inside.dport = other.dport;
+  } else {
+    inside.src = other.src;
+    if (hasPorts(inside.proto)) inside.sport = other.sport;
+  }
+  if (isIcmp(inside.proto)) inside.icmpId = other.icmpId;
+  const target = invertTuple(ct.proto, other);
+  if (manip === "src") pkt.src = target.src;
+  else pkt.dst = target.dst;
+}

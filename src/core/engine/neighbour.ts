@@ -1,0 +1,293 @@
+/** From a next hop's address to the MAC that frames for it carry: the neighbour table, else who would answer a request. */
+import { formatIp, inPrefix, type Ip } from "../model/address.ts";
+import type { Neighbour } from "../model/link.ts";
+import type { Source } from "../model/source.ts";
+import { addrType } from "./address-type.ts";
+import type { Device } from "./device.ts";
+import { validateSource } from "./reverse-path.ts";
+import { inetSelectAddr } from "./source-address.ts";
+import type { Ns } from "./ns.ts";
+import type { Packet } from "./packet.ts";
+import type { Run } from "./run.ts";
+
+export type Resolution =
+  | { t: "mac"; mac: string }
+  /** Nobody answers. */
+  | { t: "failed"; why: string; source: Source | null }
+  | { t: "unknown"; why: string };
+
+/** States whose link-layer address the kernel uses (NUD_VALID). */
+const VALID = new Set(["PERMANENT", "NOARP", "REACHABLE", "STALE", "DELAY", "PROBE"]);
+
+const MULTICAST4 = (ip: Ip): string => {
+  const b = [(ip.a >>> 16) & 127, (ip.a >>> 8) & 255, ip.a & 255];
+  return `01:00:5e:${b.map((x) => x.toString(16).padStart(2, "0")).join(":")}`;
+};
+
+const MULTICAST6 = (ip: Ip): string =>
+  `33:33:${[(ip.d >>> 24) & 255, (ip.d >>> 16) & 255, (ip.d >>> 8) & 255, ip.d & 255].map((x) => x.toString(16).padStart(2, "0")).join(":")}`;
+
+/** neigh_resolve_output: the MAC for `ip` on `dev`. Records what decided. */
+export function resolve(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet): Resolution {
+  const missing = ns.missing("neigh");
+  if (missing !== null) return { t: "unknown", why: `the neighbours of ${ns.place} are not known: ${missing}` };
+  if (ip.v === 4 && ip.a >>> 28 === 0xe) return { t: "mac", mac: MULTICAST4(ip) };
+  if (ip.v === 6 && ip.a >>> 24 === 0xff) return { t: "mac", mac: MULTICAST6(ip) };
+  const entry = (ip.v === 4 ? dev.neigh4 : dev.neigh6).get(ip.key);
+  if (entry !== undefined && VALID.has(entry.state) && entry.mac !== null) {
+    if (run.recording)
+      run.step(
+        ns,
+        pkt,
+        "neighbour",
+        `${formatIp(ip)} dev ${dev.name} lladdr ${entry.mac} ${entry.state}`,
+        entry.source,
+      );
+    return { t: "mac", mac: entry.mac };
+  }
+  return ask(run, ns, dev, ip, pkt, entry);
+}
+
+/** What an ARP request or neighbour solicitation would bring. */
+function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbour | undefined): Resolution {
+  const vxlan = dev.link.kind;
+  if (vxlan.kind === "vxlan" && vxlan.proxy)
+    return {
+      t: "failed",
+      why: `no neighbour entry for ${formatIp(ip)} on ${dev.name}, which answers requests itself`,
+      source: entry?.source ?? null,
+    };
+  const reached: Device[] = [];
+  const gap = leave(dev, reached, new Set());
+  const sender = senderOf(ns, dev, ip, pkt);
+  const macs = new Map<string, Device>();
+  for (const to of reached) {
+    const a = answers(to, ip, sender);
+    if (typeof a === "object") return { t: "unknown", why: a.unknown };
+    const mac = a ? to.mac : null;
+    if (mac !== null && !macs.has(mac)) macs.set(mac, to);
+  }
+  const first = [...macs];
+  if (first.length === 0) {
+    if (gap !== null) return { t: "unknown", why: gap };
+    const before = entry === undefined ? "" : ` (${entry.state})`;
+    return {
+      t: "failed",
+      why: `nobody answers for ${formatIp(ip)} on ${dev.name}${before}`,
+      source: entry?.source ?? null,
+    };
+  }
+  let n = 0;
+  if (first.length > 1) {
+    const names = first.map(([mac, d]) => `${mac} (${d.ns.place} ${d.name})`).join(" and ");
+    n = run.unknownOnce(
+      `arp ${ns.place} ${dev.name} ${ip.key}`,
+      `${names} all answer for ${formatIp(ip)}: which comes first nobody can tell`,
+      entry?.source ?? null,
+    )
+      ? 1
+      : 0;
+  }
+  const [mac, by] = first[n]!;
+  if (run.recording)
+    run.step(
+      ns,
+      pkt,
+      "neighbour",
+      `${formatIp(ip)} lladdr ${mac} (${by.ns.place} ${by.name} answers)`,
+      by.link.source,
+    );
+  return { t: "mac", mac };
+}
+
+/** arp_solicit: the packet's own source where it is local (arp_announce 0), else an address of the device. */
+function senderOf(ns: Ns, dev: Device, ip: Ip, pkt: Packet): Ip | null {
+  if (ip.v === 6) return dev.linkLocal();
+  if (pkt.v === 4 && ns.owner(pkt.src) !== null) return pkt.src;
+  return inetSelectAddr(ns, dev, ip, 253);
+}
+
+/** Where a broadcast that leaves `dev` arrives: fills `reached` with the devices whose IP stack sees it. Returns what could not be followed, or null. */
+function leave(dev: Device, reached: Device[], seen: Set<Device>): string | null {
+  if (seen.has(dev)) return null;
+  seen.add(dev);
+  if (!dev.up) return null;
+  const kind = dev.link.kind;
+  if (dev.segment !== null) {
+    let gap: string | null = null;
+    for (const other of dev.segment.devices) if (other !== dev) gap = arrive(other, reached, seen) ?? gap;
+    return gap;
+  }
+  switch (kind.kind) {
+    case "veth":
+      return dev.peer === null
+        ? `the other end of ${dev.ns.place} ${dev.name} was not recorded`
+        : arrive(dev.peer, reached, seen);
+    case "bridge": {
+      let gap: string | null = null;
+      for (const port of dev.ports)
+        if (forwards(port) && (port.link.port?.bcastFlood ?? true)) gap = leave(port, reached, seen) ?? gap;
+      return gap;
+    }
+    case "macvlan":
+    case "macvtap": {
+      if (dev.lower === null) return `the device below ${dev.ns.place} ${dev.name} was not recorded`;
+      if (kind.mode === "bridge") for (const up of dev.lower.uppers) if (up !== dev && up.up) reached.push(up);
+      return leave(dev.lower, reached, seen);
+    }
+    case "ipvlan":
+    case "vlan":
+      return dev.lower === null
+        ? `the device below ${dev.ns.place} ${dev.name} was not recorded`
+        : leave(dev.lower, reached, seen);
+    case "vxlan": {
+      // Broadcasts go to every remote of the all-zeros entry.
+      for (const e of dev.fdb.get("00:00:00:00:00:00") ?? []) {
+        const owner = e.dst === null ? null : vtep(dev, e.dst);
+        if (owner !== null) arrive(owner, reached, seen);
+      }
+      return null;
+    }
+    case "dummy":
+    case "ifb":
+      return null;
+    case "bond":
+    case "ethernet":
+      return `what is behind ${dev.ns.place} ${dev.name} was not recorded`;
+    default:
+      return `who answers on ${dev.ns.place} ${dev.name} (${dev.kindName}) is not modelled`;
+  }
+}
+
+/** The VXLAN device of the same VNI on the machine that owns `remote`. */
+function vtep(dev: Device, remote: Ip): Device | null {
+  const kind = dev.link.kind;
+  if (kind.kind !== "vxlan") return null;
+  for (const ns of dev.ns.world.namespaces) {
+    if (ns === dev.ns || ns.owner(remote) === null) continue;
+    for (const d of ns.devices) if (d.link.kind.kind === "vxlan" && d.link.kind.id === kind.id && d.up) return d;
+  }
+  return null;
+}
+
+function forwards(port: Device): boolean {
+  return port.up && (port.link.port === null || port.link.port.state === "forwarding");
+}
+
+function arrive(dev: Device, reached: Device[], seen: Set<Device>): string | null {
+  if (!dev.up) return null;
+  for (const up of dev.uppers) if (up.up) reached.push(up);
+  const master = dev.master;
+  if (master?.link.kind.kind === "bridge") {
+    if (!forwards(dev)) return null;
+    seen.add(dev);
+    if (master.up) reached.push(master);
+    let gap: string | null = null;
+    for (const port of master.ports) {
+      if (port === dev || !forwards(port) || (port.link.port?.isolated && dev.link.port?.isolated)) continue;
+      gap = leave(port, reached, seen) ?? gap;
+    }
+    return gap;
+  }
+  reached.push(dev);
+  return null;
+}
+
+/** arp_process and ndisc_recv_ns: whether this device's namespace answers a request for `ip` that came in by it. */
+export function answers(dev: Device, ip: Ip, sender: Ip | null): boolean | { unknown: string } {
+  if (dev.noarp) return false;
+  const ns = dev.ns;
+  return ip.v === 4 ? answersArp(ns, dev, ip, sender) : answersNd(ns, dev, ip);
+}
+
+function answersArp(ns: Ns, dev: Device, ip: Ip, sender: Ip | null): boolean | { unknown: string } {
+  if (!dev.addresses.some((a) => a.ip.v === 4) && ns.missing("addr") !== null)
+    return { unknown: `addresses of ${ns.place} are not known` };
+  const fib = ns.fib(4);
+  if (fib.unknown !== null) return { unknown: `routes of ${ns.place} are not known: ${fib.unknown}` };
+  if (ns.missing("sysctl") !== null)
+    return { unknown: `settings of ${ns.place} are not known: ${ns.missing("sysctl")}` };
+  const type = addrType(ns, ip, null);
+  if (type === "unknown") return { unknown: `routes of ${ns.place} are not known` };
+  const flow = { tos: 0, mark: 0, proto: 0, sport: 0, dport: 0, dst: ip };
+  // ip_route_input must accept the request: its sender may not look like a martian.
+  if (sender !== null) {
+    const check = validateSource(ns, { ...flow, src: sender }, dev, null);
+    if (typeof check === "object") return check;
+    if (type === "local" && check !== "ok") return false;
+  }
+  if (type === "local") {
+    const own = dev.addresses.some((a) => a.ip.key === ip.key);
+    switch (dev.conf.arpIgnore) {
+      case 0:
+        break;
+      case 1:
+        if (!own) return false;
+        break;
+      case 2:
+        if (
+          !own ||
+          sender === null ||
+          !dev.addresses.some((a) => a.ip.key === ip.key && inPrefix(sender, { ip: a.ip, len: a.prefixLen }))
+        )
+          return false;
+        break;
+      case 3:
+        if (dev.addresses.some((a) => a.ip.key === ip.key && a.scope === "host")) return false;
+        break;
+      case 8:
+        return false;
+      default:
+        break;
+    }
+    if (dev.conf.arpFilter && sender !== null) {
+      const back = fib.lookup({
+        dst: sender,
+        src: ip,
+        iif: null,
+        oif: null,
+        mark: 0,
+        tos: 0,
+        proto: 0,
+        sport: 0,
+        dport: 0,
+        uid: null,
+      });
+      if (back.error !== null || !back.route?.nexthops.some((nh) => nh.dev === dev.name)) return false;
+    }
+    return true;
+  }
+  // arp_fwd_proxy: only where the device forwards, and only for what leaves by another one.
+  if (dev.conf.forwarding4 !== true) return false;
+  const r = fib.lookup({
+    dst: ip,
+    src: sender,
+    iif: dev,
+    oif: null,
+    mark: 0,
+    tos: 0,
+    proto: 0,
+    sport: 0,
+    dport: 0,
+    uid: null,
+  });
+  if (r.error !== null || r.route === null || r.route.type !== "unicast") return false;
+  if (r.route.nexthops.some((nh) => nh.dev === dev.name)) return false;
+  if (sender !== null) {
+    const out = r.route.nexthops[0]?.dev ? (ns.byName.get(r.route.nexthops[0].dev) ?? null) : null;
+    const check = validateSource(ns, { ...flow, src: sender }, dev, out);
+    if (typeof check === "object") return check;
+    if (check !== "ok") return false;
+  }
+  if (dev.conf.proxyArp) return true;
+  return ns.model.proxyNeighbours.some((p) => p.ip.key === ip.key && (p.dev === null || p.dev === dev.name));
+}
+
+function answersNd(ns: Ns, dev: Device, ip: Ip): boolean | { unknown: string } {
+  const a = dev.addresses.find((x) => x.ip.key === ip.key);
+  if (a !== undefined) return !a.tentative;
+  // ndisc_recv_ns: proxies only with forwarding and a proxy entry (pndisc_lookup), or for an anycast address.
+  if (dev.conf.forwarding6 === true && dev.conf.proxyNdp)
+    return ns.model.proxyNeighbours.some((p) => p.ip.key === ip.key && (p.dev === null || p.dev === dev.name));
+  return false;
+}

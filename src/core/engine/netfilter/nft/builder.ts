@@ -1,0 +1,96 @@
+/** A rule's program as its statements are added: what is pure goes to `tests`, from the first side effect on all goes to `effects`. */
+import type { NftJson } from "../../../model/nftables.ts";
+import type { Effect, RuleKeys, RuleProgram, Test } from "../program.ts";
+import { BREAK, MAYBE, NEXT, NO, YES } from "../program.ts";
+import type { RuleScope } from "./scope.ts";
+
+type Random = NonNullable<RuleProgram["random"]>;
+
+/** The part of a RuleProgram that statements make. */
+export interface RuleBody {
+  readonly tests: readonly Test[];
+  readonly random: Random | null;
+  readonly effects: readonly Effect[];
+  readonly keys: RuleKeys;
+  testsKey(): string;
+}
+
+/** A step of the rule that must run in its place: an effect, or a test that became one. */
+type Placed = { readonly effect: Effect } | { readonly test: Test };
+
+export class RuleBuilder {
+  private readonly tests: Test[] = [];
+  private chance: Random | null = null;
+  private readonly placed: Placed[] = [];
+  private readonly keys: RuleKeys = {};
+  /** What the tests say, for telling rules of equal tests. */
+  private readonly said: (string | NftJson)[] = [];
+
+  constructor(readonly scope: RuleScope) {}
+
+  /** A pure test. `keys` are necessary conditions that come with it; `said` is the statement. */
+  test(test: Test, keys: RuleKeys, said: string | NftJson): void {
+    this.dependencies();
+    this.own(test, keys, said);
+  }
+
+  /** A test that asks the oracle itself. */
+  askingTest(test: Test): void {
+    this.dependencies();
+    this.placed.push({ test });
+  }
+
+  /** A match by chance. Tests that come after it may run first: they can't tell. */
+  random(random: Random, said: NftJson): void {
+    this.dependencies();
+    if (this.placed.length === 0 && this.chance === null) {
+      this.chance = random;
+      return;
+    }
+    const weights = [random.num, random.den - random.num];
+    this.placed.push({ effect: (s) => (s.oracle.choose(weights) === 0 ? NEXT : BREAK) });
+    this.said.push(said);
+  }
+
+  effect(effect: Effect): void {
+    this.dependencies();
+    this.placed.push({ effect });
+  }
+
+  /** Conditions that compiling the statement brought up stand before it. */
+  private dependencies(): void {
+    for (const need of this.scope.takeNeeds()) this.own(need.test, need.keys, need.name);
+  }
+
+  private own(test: Test, keys: RuleKeys, said: string | NftJson): void {
+    if (this.placed.length > 0) {
+      // Behind a side effect it no longer keeps the whole rule from matching: no key for the index.
+      this.placed.push({ test });
+      return;
+    }
+    this.tests.push(test);
+    this.said.push(said);
+    for (const [key, value] of Object.entries(keys)) {
+      if (!Object.hasOwn(this.keys, key)) Object.assign(this.keys, { [key]: value });
+    }
+  }
+
+  finish(): RuleBody {
+    this.dependencies();
+    const { tests, chance, keys, said, scope } = this;
+    const last = this.placed.length - 1;
+    const effects = this.placed.map((p, i) => ("effect" in p ? p.effect : asEffect(p.test, scope, i === last)));
+    return { tests, random: chance, effects, keys, testsKey: () => JSON.stringify(said) };
+  }
+}
+
+/** What a test is as an effect, once it may only run in its place. */
+function asEffect(test: Test, scope: RuleScope, last: boolean): Effect {
+  return (s) => {
+    const answer = test(s);
+    if (answer === YES) return NEXT;
+    // Where nothing follows, nothing depends on it.
+    if (answer === NO || (last && answer === MAYBE)) return BREAK;
+    return s.oracle.unknown(s.why, scope.source) ? NEXT : BREAK;
+  };
+}

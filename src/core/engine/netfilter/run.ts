@@ -1,0 +1,241 @@
+/**
+ * Runs a chain for a packet: nft_do_chain (net/netfilter/nf_tables_core.c) and ipt_do_table (net/ipv4/netfilter/ip_tables.c).
+ * Both push the place after a jump, do not push for a goto, and take the base chain's policy when nothing is left.
+ */
+import type { Changed } from "../../model/walk.ts";
+import type { ChainVerdict, PolicyRef, RuleContext } from "./context.ts";
+import { planOf } from "./plan.ts";
+import type { ChainPlan, Entry } from "./plan.ts";
+import {
+  ACCEPT,
+  BREAK,
+  DROP,
+  GOTO,
+  JUMP,
+  MAYBE,
+  NEXT,
+  NO,
+  QUEUE,
+  REJECT,
+  RETURN,
+  STOLEN,
+  UNSURE,
+  YES,
+} from "./program.ts";
+import type { ChainProgram, EvalState } from "./program.ts";
+
+/**
+ * Deeper than any ruleset that the kernel loads: nf_tables refuses more than NFT_JUMP_STACK_SIZE (16) and loops (nft_chain_validate),
+ * legacy tables refuse loops (mark_source_chains). A recording that goes on is not what a kernel held.
+ */
+const MAX_DEPTH = 256;
+const MAX_GOTOS = 1024;
+
+/**
+ * Runs a base chain to its end and records its steps. Sets `ctx.decidedBy` and `ctx.rejectWith`.
+ * `policy` decides, and is recorded, when no rule does.
+ */
+export function runBaseChain(
+  program: ChainProgram,
+  ref: PolicyRef,
+  policy: "accept" | "drop",
+  ctx: RuleContext,
+): ChainVerdict {
+  const s = ctx as EvalState;
+  s.why = "";
+  s.target = null;
+  s.changed = null;
+  s.decidedBy = null;
+  s.rejectWith = null;
+  switch (walk(planOf(program), s, 0)) {
+    case ACCEPT:
+      return "accept";
+    case DROP:
+      return "drop";
+    case REJECT:
+      return "reject";
+    case STOLEN:
+      return "stolen";
+    case QUEUE:
+      return "queue";
+    default:
+      s.decidedBy = null;
+      s.trace.policy(s, ref, policy);
+      return policy;
+  }
+}
+
+/** The chain's verdict; RETURN at its end or by a rule. */
+function walk(start: ChainPlan, s: EvalState, depth: number): number {
+  let plan = start;
+  if (depth > MAX_DEPTH) return endless(plan, s);
+  for (let gotos = 0; ; gotos++) {
+    if (gotos > MAX_GOTOS) return endless(plan, s);
+    const verdict = s.trace.wantsMisses ? walkAll(plan, s, depth) : walkCandidates(plan, s, depth);
+    if (verdict !== GOTO) return verdict;
+    plan = planOf(s.target!);
+  }
+}
+
+function endless(plan: ChainPlan, s: EvalState): number {
+  return s.oracle.unknown(`chain ${plan.program.name} jumps in a circle`, plan.program.source) ? ACCEPT : DROP;
+}
+
+function walkCandidates(plan: ChainPlan, s: EvalState, depth: number): number {
+  const pkt = s.pkt;
+  let list = plan.candidates(s);
+  let { src, dst, sport, dport } = pkt;
+  for (let i = 0; i < list.length; i++) {
+    const entry = list[i]!;
+    const verdict = evaluate(entry, s, depth);
+    if (verdict === NO) continue;
+    if (verdict !== NEXT_RULE) return verdict;
+    // A rule that rewrote the packet (nft payload statements) changes which later rules can match.
+    if (pkt.dst !== dst || pkt.src !== src || pkt.dport !== dport || pkt.sport !== sport) {
+      ({ src, dst, sport, dport } = pkt);
+      const done = (entry.members?.at(-1) ?? entry).rule.index;
+      list = plan.candidates(s);
+      i = -1;
+      while (i + 1 < list.length && list[i + 1]!.rule.index <= done) i++;
+    }
+  }
+  return RETURN;
+}
+
+function walkAll(plan: ChainPlan, s: EvalState, depth: number): number {
+  const list = plan.all();
+  for (let i = 0; i < list.length; i++) {
+    const verdict = evaluate(list[i]!, s, depth);
+    if (verdict !== NO && verdict !== NEXT_RULE) return verdict;
+  }
+  return RETURN;
+}
+
+/** What `evaluate` says when the chain goes on after a rule that matched; NO when none matched. Any other value is final for the chain. */
+const NEXT_RULE = -1;
+
+function evaluate(entry: Entry, s: EvalState, depth: number): number {
+  if (entry.members !== null) return evaluateChoice(entry, entry.members, s, depth);
+  const tests = entry.tests;
+  let maybe = "";
+  let unsure = false;
+  for (let i = 0; i < tests.length; i++) {
+    const answer = tests[i]!(s);
+    if (answer === YES) continue;
+    if (answer === NO) return miss(entry, s);
+    if (!unsure) maybe = s.why;
+    unsure = true;
+  }
+  // A rule that does nothing decides nothing: not asked, and shown only when it surely matches.
+  if (unsure && (entry.effects.length === 0 || !s.oracle.unknown(maybe, entry.rule.source))) return miss(entry, s);
+  if (entry.chance !== null && s.oracle.choose(entry.chance) !== 0) return miss(entry, s);
+  return fire(entry, s, depth);
+}
+
+function miss(entry: Entry, s: EvalState): number {
+  if (s.trace.wantsMisses) s.trace.miss(s, entry.rule);
+  return NO;
+}
+
+/** Rules that share their tests: the tests once, then one choice of which is the first to match. */
+function evaluateChoice(entry: Entry, members: readonly Entry[], s: EvalState, depth: number): number {
+  const tests = entry.tests;
+  for (let i = 0; i < tests.length; i++) {
+    const answer = tests[i]!(s);
+    if (answer === YES) continue;
+    if (answer === MAYBE) return evaluateSingly(members, s, depth);
+    for (let j = 0; s.trace.wantsMisses && j < members.length; j++) s.trace.miss(s, members[j]!.rule);
+    return NO;
+  }
+  let from = 0;
+  let shares = entry.shares;
+  while (from < members.length) {
+    const chosen = from + s.oracle.choose(shares);
+    if (s.trace.wantsMisses)
+      for (let j = from; j < Math.min(chosen, members.length); j++) s.trace.miss(s, members[j]!.rule);
+    if (chosen >= members.length) break;
+    const verdict = fire(members[chosen]!, s, depth);
+    if (verdict !== NEXT_RULE) return verdict;
+    // It matched and came back: those after it draw on their own, in the proportions that they have among themselves.
+    from = chosen + 1;
+    shares = entry.shares.slice(from);
+  }
+  return NEXT_RULE;
+}
+
+function evaluateSingly(members: readonly Entry[], s: EvalState, depth: number): number {
+  for (let i = 0; i < members.length; i++) {
+    const verdict = evaluate(members[i]!, s, depth);
+    if (verdict !== NO && verdict !== NEXT_RULE) return verdict;
+  }
+  return NEXT_RULE;
+}
+
+/** Does what a matching rule says. */
+function fire(entry: Entry, s: EvalState, depth: number): number {
+  const pkt = s.pkt;
+  const rule = entry.rule;
+  const effects = entry.effects;
+  const mark = pkt.mark;
+  const ct = pkt.ct;
+  const ctmark = ct === null ? 0 : ct.mark;
+  s.changed = null;
+  let code = NEXT;
+  for (let i = 0; i < effects.length && code === NEXT; i++) {
+    code = effects[i]!(s);
+    if (code === UNSURE) code = guess(entry, s);
+  }
+  // NFT_BREAK after earlier statements had their effect: the kernel traces no rule (nft_do_chain).
+  if (code === BREAK) {
+    miss(entry, s);
+    return NEXT_RULE;
+  }
+  // Effects set it behind the compiler's back.
+  let changed = s.changed as Changed | null;
+  if (pkt.mark !== mark) changed = { ...changed, mark: pkt.mark >>> 0 };
+  if (ct !== null && ct.mark !== ctmark) changed = { ...changed, ctmark: ct.mark >>> 0 };
+  switch (code) {
+    case NEXT:
+      s.trace.rule(s, rule, "continue", changed);
+      return NEXT_RULE;
+    case JUMP: {
+      const plan = planOf(s.target!);
+      s.trace.rule(s, rule, plan.jumpWord, changed);
+      const verdict = walk(plan, s, depth + 1);
+      return verdict === RETURN ? NEXT_RULE : verdict;
+    }
+    case GOTO:
+      s.trace.rule(s, rule, planOf(s.target!).gotoWord, changed);
+      return GOTO;
+    case RETURN:
+      s.trace.rule(s, rule, "return", changed);
+      return RETURN;
+    default:
+      s.decidedBy = rule;
+      s.trace.rule(s, rule, finalWord(code), changed);
+      return code;
+  }
+}
+
+function finalWord(code: number): string {
+  switch (code) {
+    case ACCEPT:
+      return "accept";
+    case REJECT:
+      return "reject";
+    case STOLEN:
+      return "stolen";
+    case QUEUE:
+      return "queue";
+    default:
+      return "drop";
+  }
+}
+
+/** An effect that is not modelled: the packet may go on, be let through or be dropped, and nobody can tell. */
+function guess(entry: Entry, s: EvalState): number {
+  const why = s.why;
+  const source = entry.rule.source;
+  if (s.oracle.unknown(why, source)) return NEXT;
+  return s.oracle.unknown(why, source) ? ACCEPT : DROP;
+}

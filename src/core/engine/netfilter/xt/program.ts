@@ -1,0 +1,137 @@
+/** Tables of a save file as chains that run. */
+import type { Source } from "../../../model/source.ts";
+import type { XtChain, XtMatch, XtRule, XtRuleset, XtTable } from "../../../model/xtables.ts";
+import type { SetTable } from "../ipset/sets.ts";
+import type { ChainPlan } from "../plan.ts";
+import type { ChainProgram, Effect, RuleKeys, RuleProgram, Test } from "../program.ts";
+import { chanceOf } from "./chance.ts";
+import type { XtEnv } from "./env.ts";
+import { keysOf } from "./keys.ts";
+import { compileMatch } from "./match.ts";
+import { touch } from "./recent.ts";
+import type { RecentLists } from "./recent.ts";
+import { compileTarget } from "./target.ts";
+
+export interface XtTableOptions {
+  sets: SetTable;
+  recent: RecentLists;
+  textOf(source: Source): string;
+}
+
+/** A table's chains by name, compiled when they are first met. */
+export class XtTableProgram implements XtEnv {
+  readonly v: 4 | 6;
+  readonly family: "ip" | "ip6";
+  readonly table: string;
+  readonly file: string;
+  readonly sets: SetTable;
+  readonly recent: RecentLists;
+  private readonly lines: (source: Source) => string;
+  private readonly model: XtTable;
+  private programs: Map<string, XtChainProgram> | null = null;
+
+  constructor(ruleset: XtRuleset, table: XtTable, options: XtTableOptions) {
+    this.v = ruleset.family === "ip" ? 4 : 6;
+    this.family = ruleset.family;
+    this.table = table.name;
+    this.file = ruleset.file;
+    this.sets = options.sets;
+    this.recent = options.recent;
+    this.lines = options.textOf;
+    this.model = table;
+  }
+
+  textOf(source: Source): string {
+    return this.lines(source);
+  }
+
+  chain(name: string): XtChainProgram | null {
+    if (this.programs === null) {
+      this.programs = new Map();
+      for (const chain of this.model.chains) this.programs.set(chain.name, new XtChainProgram(this, chain));
+    }
+    return this.programs.get(name) ?? null;
+  }
+}
+
+export class XtChainProgram implements ChainProgram {
+  readonly family: string;
+  readonly table: string;
+  readonly name: string;
+  readonly source: Source;
+  plan: ChainPlan | undefined = undefined;
+  private readonly env: XtEnv;
+  private readonly model: XtChain;
+  private compiled: readonly XtRuleProgram[] | null = null;
+
+  constructor(env: XtEnv, model: XtChain) {
+    this.family = env.family;
+    this.table = env.table;
+    this.name = model.name;
+    this.source = { file: env.file, line: model.line };
+    this.env = env;
+    this.model = model;
+  }
+
+  rules(): readonly XtRuleProgram[] {
+    return (this.compiled ??= this.model.rules.map((rule, i) => new XtRuleProgram(this.env, this.name, rule, i)));
+  }
+}
+
+/** A rule; its tests and effects are made when a packet first comes near it. */
+export class XtRuleProgram implements RuleProgram {
+  readonly chain: string;
+  readonly index: number;
+  readonly keys: RuleKeys;
+  readonly random: { readonly num: number; readonly den: number } | null;
+  private readonly env: XtEnv;
+  private readonly model: XtRule;
+  private readonly never: Test | null;
+
+  constructor(env: XtEnv, chain: string, model: XtRule, index: number) {
+    this.env = env;
+    this.chain = chain;
+    this.model = model;
+    this.index = index;
+    this.keys = keysOf(model.matches);
+    const { random, test } = chanceOf(model.matches);
+    this.random = random;
+    this.never = test;
+  }
+
+  get family(): string {
+    return this.env.family;
+  }
+
+  get table(): string {
+    return this.env.table;
+  }
+
+  get source(): Source {
+    return { file: this.env.file, line: this.model.line };
+  }
+
+  get tests(): readonly Test[] {
+    const tests = this.model.matches.flatMap((m) => compileMatch(m, this.env));
+    return this.never === null ? tests : [this.never, ...tests];
+  }
+
+  get effects(): readonly Effect[] {
+    const effects = compileTarget(this.model.target, this.env);
+    const lists = this.model.matches.flatMap((m) => (changesList(m) ? [touch(this.env.recent.tag(m.name))] : []));
+    return lists.length === 0 ? effects : [...lists, ...effects];
+  }
+
+  /** The line without the counters that `iptables-save -c` puts before it. */
+  text(): string {
+    return this.env.textOf(this.source).replace(/^\[\d+:\d+\] /, "");
+  }
+
+  testsKey(): string {
+    return JSON.stringify(this.model.matches.filter((m) => m.m !== "random" && m.m !== "nth" && m.m !== "comment"));
+  }
+}
+
+function changesList(m: XtMatch): m is Extract<XtMatch, { m: "recent" }> {
+  return m.m === "recent" && m.op !== "rcheck" && !(m.op === "set" && m.not);
+}

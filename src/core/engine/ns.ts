@@ -1,0 +1,147 @@
+/** A namespace at work: the model's lists turned into what lookups need. Built once, read only from then on. */
+import type { Ip } from "../model/address.ts";
+import type { CtEntry, CtTuple } from "../model/conntrack.ts";
+import type { Aspect, Namespace } from "../model/namespace.ts";
+import type { PolicyRule, Route } from "../model/route.ts";
+import type { Source } from "../model/source.ts";
+import { Device } from "./device.ts";
+import { Fib } from "./fib.ts";
+import type { Netfilter } from "./netfilter/context.ts";
+import type { World } from "./world.ts";
+
+/** Hash of a tuple for the conntrack index; collisions are resolved by comparing. */
+export function tupleHash(proto: number, src: Ip, dst: Ip, a: number, b: number): number {
+  let h = Math.imul(src.a ^ Math.imul(src.d, 31), 0x9e3779b1) ^ Math.imul(dst.a ^ Math.imul(dst.d, 31), 0x85ebca6b);
+  h ^= Math.imul((a << 16) ^ b ^ (proto << 8), 0xc2b2ae35);
+  return h ^ (h >>> 15);
+}
+
+export interface StoredTuple {
+  entry: CtEntry;
+  reply: boolean;
+  tuple: CtTuple;
+}
+
+export class Ns {
+  readonly world: World;
+  readonly model: Namespace;
+  readonly place: string;
+  /** Place that a server in this namespace is reported at. */
+  readonly node: string;
+  readonly devices: Device[] = [];
+  readonly byName = new Map<string, Device>();
+  readonly byIndex = new Map<number, Device>();
+  readonly loopback: Device | null;
+  /** Which device has a local address; the first when several do. */
+  private readonly owners = new Map<number | string, Device>();
+  private fib4Cache: Fib | null = null;
+  private fib6Cache: Fib | null = null;
+  private netfilterCache: Netfilter | null = null;
+  private storedCache: Map<number, StoredTuple[]> | null = null;
+  private readonly sysctlCache = new Map<string, number | null>();
+
+  constructor(world: World, model: Namespace) {
+    this.world = world;
+    this.model = model;
+    this.place = model.place;
+    this.node = model.node;
+    for (const link of model.links) {
+      const dev = new Device(this, link);
+      this.devices.push(dev);
+      this.byName.set(dev.name, dev);
+      this.byIndex.set(dev.index, dev);
+    }
+    this.devices.sort((x, y) => x.index - y.index);
+    for (const dev of this.devices) {
+      if (dev.link.master !== null) dev.master = this.byName.get(dev.link.master) ?? null;
+      for (const a of dev.addresses) if (!this.owners.has(a.ip.key)) this.owners.set(a.ip.key, dev);
+    }
+    for (const dev of this.devices) if (dev.master?.link.kind.kind === "bridge") dev.master.ports.push(dev);
+    this.loopback = this.devices.find((d) => d.isLoopback) ?? null;
+    for (const n of model.neighbours) {
+      const dev = n.dev === null ? undefined : this.byName.get(n.dev);
+      if (dev !== undefined) (n.ip.v === 4 ? dev.neigh4 : dev.neigh6).set(n.ip.key, n);
+    }
+    for (const e of model.fdb) {
+      // An entry of a bridge is looked up in the bridge; `self` entries in the device's own table (vxlan).
+      const holder = e.master !== null && !e.self ? this.byName.get(e.master) : this.byName.get(e.dev);
+      if (holder === undefined) continue;
+      const list = holder.fdb.get(e.mac);
+      if (list === undefined) holder.fdb.set(e.mac, [e]);
+      else list.push(e);
+    }
+  }
+
+  /** Why an aspect is not known; null when it is. */
+  missing(aspect: Aspect): string | null {
+    return this.model.missing.get(aspect) ?? null;
+  }
+
+  /** A setting as a number; null when it was not recorded or is no number. */
+  sysctl(key: string): number | null {
+    let v = this.sysctlCache.get(key);
+    if (v === undefined) {
+      const raw = this.model.sysctls.values.get(key);
+      const n = raw === undefined ? Number.NaN : Number(raw.value);
+      v = Number.isFinite(n) ? n : null;
+      this.sysctlCache.set(key, v);
+    }
+    return v;
+  }
+
+  sysctlSource(key: string): Source | null {
+    const raw = this.model.sysctls.values.get(key);
+    return raw === undefined ? null : { file: this.model.sysctls.file, line: raw.line };
+  }
+
+  /** Device that holds `ip` as its own address; null when none does. */
+  owner(ip: Ip): Device | null {
+    return this.owners.get(ip.key) ?? null;
+  }
+
+  fib(v: 4 | 6): Fib {
+    return v === 4
+      ? (this.fib4Cache ??= new Fib(this, 4, this.model.routes4, this.rulesOf(this.model.rules4)))
+      : (this.fib6Cache ??= new Fib(this, 6, this.model.routes6, this.rulesOf(this.model.rules6)));
+  }
+
+  private rulesOf(rules: readonly PolicyRule[]): readonly PolicyRule[] {
+    return rules.toSorted((x, y) => x.priority - y.priority);
+  }
+
+  get netfilter(): Netfilter {
+    return (this.netfilterCache ??= this.world.buildNetfilter(this.model));
+  }
+
+  /** Entries of the snapshot's conntrack table under a tuple's hash. */
+  stored(hash: number): readonly StoredTuple[] {
+    this.storedCache ??= this.indexStored();
+    return this.storedCache.get(hash) ?? NONE;
+  }
+
+  get hasStored(): boolean {
+    return this.model.conntrack.length > 0;
+  }
+
+  private indexStored(): Map<number, StoredTuple[]> {
+    const out = new Map<number, StoredTuple[]>();
+    for (const entry of this.model.conntrack) {
+      for (const reply of [false, true]) {
+        const t = reply ? entry.reply : entry.orig;
+        const icmp = entry.proto === 1 || entry.proto === 58;
+        const h = tupleHash(entry.proto, t.src, t.dst, icmp ? t.icmpId : t.sport, icmp ? 0 : t.dport);
+        const list = out.get(h);
+        if (list === undefined) out.set(h, [{ entry, reply, tuple: t }]);
+        else list.push({ entry, reply, tuple: t });
+      }
+    }
+    return out;
+  }
+
+  /** Routes of a table, for shows and checks. */
+  routes(v: 4 | 6): readonly Route[] {
+    return v === 4 ? this.model.routes4 : this.model.routes6;
+  }
+}
+
+const NONE: readonly StoredTuple[] = [];

@@ -1,0 +1,144 @@
+/** Packets that answer another: ICMP errors, resets, and what a server sends back. */
+import { formatIp } from "../model/address.ts";
+import { addrType } from "./address-type.ts";
+import type { FrameFate, IcmpError } from "./fate.ts";
+import type { Ns } from "./ns.ts";
+import { sendFrom } from "./output.ts";
+import { ACK, ICMP, IPV6_ICMP, Packet, RST, SYN, TCP } from "./packet.ts";
+import type { Run } from "./run.ts";
+import { invertIcmpType, isIcmp, isIcmpError } from "./tuple.ts";
+
+/** nf_conntrack_attach: what a packet causes belongs to its connection, in the other direction. */
+function attach(reply: Packet, cause: Packet): void {
+  if (cause.ct === null) {
+    if (cause.ctInfo === "untracked") reply.ctInfo = "untracked";
+    return;
+  }
+  reply.ct = cause.ct;
+  reply.ctReply = !cause.ctReply;
+  reply.ctInfo = "related";
+}
+
+/** fwmark_reflect: whether answers of the kernel carry the mark of what they answer (IP4_REPLY_MARK). */
+function reflectedMark(ns: Ns, cause: Packet): number {
+  return (ns.sysctl(`net.ipv${cause.v}.fwmark_reflect`) ?? 0) !== 0 ? cause.mark : 0;
+}
+
+/** Whether an ICMP error may be sent about this packet at all (RFC 1122 §3.2.2, icmp_send). */
+export function mayComplain(pkt: Packet): boolean {
+  if (isIcmp(pkt.proto) && isIcmpError(pkt)) return false;
+  return pkt.type !== "broadcast" && pkt.type !== "multicast" && !pkt.laterFragment;
+}
+
+/** icmp_send, icmp6_send: an error about `pkt` leaves `ns` for its source. */
+export function sendIcmpError(run: Run, ns: Ns, pkt: Packet, error: IcmpError): FrameFate {
+  const e = new Packet(pkt.v, pkt.dst, pkt.src, pkt.v === 4 ? ICMP : IPV6_ICMP);
+  e.icmpType = error.type;
+  e.icmpCode = error.code;
+  e.about = pkt.clone();
+  e.about.ct = null;
+  e.about.inner = null;
+  e.answer = true;
+  e.df = false;
+  e.layer = pkt.layer;
+  e.length = Math.min(pkt.v === 4 ? 576 : 1280, pkt.length + 28);
+  e.mark = reflectedMark(ns, pkt);
+  e.uid = 0;
+  e.tos = pkt.v === 4 ? (pkt.tos & 0x1e) | 0xc0 : 0;
+  attach(e, pkt);
+  // The packet's own destination is the source where it is an address of this machine, else routing chooses.
+  const local = addrType(ns, pkt.dst, null) === "local";
+  return sendFrom(run, ns, e, { fixedSource: local ? pkt.dst : null });
+}
+
+/** nf_send_reset, nf_send_reset6: a RST in the name of the packet's destination. */
+export function sendReset(run: Run, ns: Ns, pkt: Packet): FrameFate {
+  const r = answerTo(pkt);
+  r.tcpFlags = RST | ACK;
+  r.mark = reflectedMark(ns, pkt);
+  attach(r, pkt);
+  return sendFrom(run, ns, r, { fixedSource: pkt.dst });
+}
+
+/** A packet back to the sender of `pkt`, from where it was sent to; flags, type and length are the caller's to set. */
+export function answerTo(pkt: Packet): Packet {
+  const r = new Packet(pkt.v, pkt.dst, pkt.src, pkt.proto);
+  r.sport = pkt.dport;
+  r.dport = pkt.sport;
+  r.icmpId = pkt.icmpId;
+  r.icmpType = isIcmp(pkt.proto) ? invertIcmpType(pkt.proto, pkt.icmpType) : 0;
+  r.answer = true;
+  r.uid = 0;
+  r.tcpFlags = pkt.proto === TCP ? SYN | ACK : 0;
+  return r;
+}
+
+/** What errno an ICMP error becomes for the program whose packet it is about, and whether it ends a connected datagram socket's wait. */
+export function errnoOf(
+  v: 4 | 6,
+  type: number,
+  code: number,
+): {
+  errno: "refused" | "host-unreachable" | "network-unreachable" | "prohibited" | "too-big" | "other";
+  hard: boolean;
+} | null {
+  if (v === 4) {
+    if (type === 11) return { errno: "host-unreachable", hard: false }; // ICMP_TIME_EXCEEDED: EHOSTUNREACH
+    if (type === 12) return { errno: "other", hard: true };
+    if (type !== 3) return null;
+    // icmp_err_convert of net/ipv4/icmp.c
+    switch (code) {
+      case 0:
+        return { errno: "network-unreachable", hard: false };
+      case 1:
+        return { errno: "host-unreachable", hard: false };
+      case 2:
+        return { errno: "other", hard: true };
+      case 3:
+        return { errno: "refused", hard: true };
+      case 4:
+        return { errno: "too-big", hard: false };
+      case 6:
+      case 9:
+        return { errno: "network-unreachable", hard: true };
+      case 10:
+      case 13:
+      case 14:
+      case 15:
+        return { errno: "host-unreachable", hard: true };
+      case 11:
+        return { errno: "network-unreachable", hard: false };
+      case 12:
+        return { errno: "host-unreachable", hard: false };
+      default:
+        return { errno: "other", hard: true };
+    }
+  }
+  // icmpv6_err_convert of net/ipv6/icmp.c
+  if (type === 1) {
+    switch (code) {
+      case 0:
+        return { errno: "network-unreachable", hard: false };
+      case 1:
+        return { errno: "prohibited", hard: true };
+      case 2:
+      case 3:
+        return { errno: "host-unreachable", hard: false };
+      case 4:
+        return { errno: "refused", hard: true };
+      case 5:
+      case 6:
+        return { errno: "prohibited", hard: true };
+      default:
+        return { errno: "other", hard: true };
+    }
+  }
+  if (type === 2) return { errno: "too-big", hard: false };
+  if (type === 3) return { errno: "host-unreachable", hard: false };
+  return null;
+}
+
+export function endpointText(pkt: Packet): string {
+  const ip = pkt.src.v === 6 ? `[${formatIp(pkt.src)}]` : formatIp(pkt.src);
+  return pkt.sport > 0 ? `${ip}:${pkt.sport}` : ip;
+}

@@ -1,0 +1,226 @@
+/** One run of a walk: what its packets share on one of the ways that they can go. */
+import { formatIp } from "../model/address.ts";
+import type { Source } from "../model/source.ts";
+import type { Changed, Step, StepKind } from "../model/walk.ts";
+import type { Connection } from "./connection.ts";
+import type { Device } from "./device.ts";
+import type { BaseChain, Hook, PolicyRef, RuleContext, RuleRef, RuleTrace } from "./netfilter/context.ts";
+import type { Ns } from "./ns.ts";
+import type { Oracle } from "./oracle.ts";
+import type { Packet } from "./packet.ts";
+import { HookContext } from "./rule-services.ts";
+import type { World } from "./world.ts";
+
+/** More devices than this and the packet goes in circles: IP's TTL bounds routed loops, this bounds bridged ones. */
+export const MAX_TRAVERSALS = 600;
+export class Run {
+  readonly world: World;
+  readonly oracle: Oracle;
+  /** Steps of this run; null when nobody wants them. */
+  readonly steps: Step[] | null;
+  readonly allRules: boolean;
+  direction: "forward" | "reply" = "forward";
+  /** Off while frames are tried out that may not be wanted where they go, and after the first packet of each direction. */
+  recording: boolean;
+  traversals = 0;
+  /** Confirmed connections that this run made or took over from the snapshot, by namespace. */
+  private readonly connections = new Map<Ns, Connection[]>();
+  /** Choices that a hash of the flow makes: the same flow gets the same answer again. */
+  private readonly hashed = new Map<string, number>();
+  private readonly ctx: HookContext;
+
+  constructor(world: World, oracle: Oracle, withSteps: boolean, allRules: boolean) {
+    this.world = world;
+    this.oracle = oracle;
+    this.steps = withSteps ? [] : null;
+    this.recording = withSteps;
+    this.allRules = allRules;
+    this.ctx = new HookContext(this, oracle, new StepTrace(this));
+  }
+
+  /** The rule context, filled for one hook. There is one for the whole run: hooks do not nest. */
+  context(
+    ns: Ns,
+    hook: Hook,
+    pkt: Packet,
+    devices: {
+      iif: Device | null;
+      oif: Device | null;
+      physIn?: Device | null;
+      physOut?: Device | null;
+      bridged?: boolean;
+    },
+  ): HookContext {
+    const c = this.ctx;
+    c.ns = ns;
+    c.hook = hook;
+    c.pkt = pkt;
+    c.iif = devices.iif;
+    c.oif = devices.oif;
+    c.physIn = devices.physIn ?? null;
+    c.physOut = devices.physOut ?? null;
+    c.bridged = devices.bridged ?? false;
+    c.rejectWith = null;
+    c.decidedBy = null;
+    c.kernelDrop = null;
+    return c;
+  }
+
+  /**
+   * Whether a chain would do anything to this packet but let it pass: tried on a copy, without steps.
+   * A chain that asks chance or meets something unknown counts as having an effect.
+   */
+  hasEffect(ctx: HookContext, pkt: Packet, chain: BaseChain): boolean {
+    const copy = pkt.clone();
+    if (pkt.ct !== null) copy.ct = { ...pkt.ct };
+    const { oracle, trace } = ctx;
+    ctx.pkt = copy;
+    ctx.oracle = REFUSING;
+    ctx.trace = SILENT;
+    try {
+      if (chain.run(ctx) !== "accept") return true;
+    } catch (e) {
+      if (e !== ASKED) throw e;
+      return true;
+    } finally {
+      ctx.pkt = pkt;
+      ctx.oracle = oracle;
+      ctx.trace = trace;
+      ctx.decidedBy = null;
+      ctx.rejectWith = null;
+      ctx.kernelDrop = null;
+    }
+    const ct = pkt.ct;
+    const after = copy.ct;
+    return (
+      copy.mark !== pkt.mark ||
+      copy.tos !== pkt.tos ||
+      copy.ttl !== pkt.ttl ||
+      copy.ctInfo !== pkt.ctInfo ||
+      copy.zone !== pkt.zone ||
+      copy.hasSocket !== pkt.hasSocket ||
+      copy.src !== pkt.src ||
+      copy.dst !== pkt.dst ||
+      (ct !== null &&
+        after !== null &&
+        (ct.mark !== after.mark ||
+          ct.srcNatDone !== after.srcNatDone ||
+          ct.dstNatDone !== after.dstNatDone ||
+          ct.helper !== after.helper))
+    );
+  }
+
+  connectionsOf(ns: Ns): Connection[] | undefined {
+    return this.connections.get(ns);
+  }
+
+  addConnection(ns: Ns, ct: Connection): void {
+    const list = this.connections.get(ns);
+    if (list === undefined) this.connections.set(ns, [ct]);
+    else list.push(ct);
+  }
+
+  dropConnection(ns: Ns, ct: Connection): void {
+    const list = this.connections.get(ns);
+    const i = list?.indexOf(ct) ?? -1;
+    if (i >= 0) list!.splice(i, 1);
+  }
+
+  /** Entries of the snapshot that this run has closed. */
+  private gone: Set<Source> | null = null;
+
+  markGone(entry: Source): void {
+    (this.gone ??= new Set()).add(entry);
+  }
+
+  isGone(entry: { source: Source }): boolean {
+    return this.gone?.has(entry.source) ?? false;
+  }
+
+  /** A choice by hash: asked of the oracle once per `key`. */
+  chooseHashed(key: string, weights: readonly number[]): number {
+    let i = this.hashed.get(key);
+    if (i === undefined) {
+      i = this.oracle.choose(weights);
+      this.hashed.set(key, i);
+    }
+    return i;
+  }
+
+  /** An unknown that has one answer throughout a run, however often it is met. */
+  unknownOnce(key: string, why: string, source: Source | null): boolean {
+    let i = this.hashed.get(key);
+    if (i === undefined) {
+      i = this.oracle.unknown(why, source) ? 1 : 0;
+      this.hashed.set(key, i);
+    }
+    return i === 1;
+  }
+
+  /** Records a step; does nothing when steps are not wanted. */
+  step(ns: Ns, pkt: Packet, kind: StepKind, text: string, source: Source | null, more?: Partial<Step>): void {
+    if (!this.recording || this.steps === null) return;
+    const step: Step = { direction: this.direction, at: ns.place, kind, layer: pkt.layer, text };
+    if (source !== null) step.source = source;
+    if (more !== undefined) Object.assign(step, more);
+    this.steps.push(step);
+  }
+}
+
+/** What differs between a packet before and after, in a step's words; null when nothing does. */
+export function changes(
+  before: { src: Packet["src"]; dst: Packet["dst"]; sport: number; dport: number },
+  after: Packet,
+): Changed | null {
+  const c: Changed = {};
+  if (before.src !== after.src && before.src.key !== after.src.key) c.src = formatIp(after.src);
+  if (before.dst !== after.dst && before.dst.key !== after.dst.key) c.dst = formatIp(after.dst);
+  if (before.sport !== after.sport) c.sport = after.sport;
+  if (before.dport !== after.dport) c.dport = after.dport;
+  return Object.keys(c).length > 0 ? c : null;
+}
+
+const ASKED = Symbol("asked");
+const REFUSING: Oracle = {
+  choose() {
+    throw ASKED;
+  },
+  unknown() {
+    throw ASKED;
+  },
+};
+const SILENT: RuleTrace = { wantsMisses: false, rule() {}, policy() {}, miss() {} };
+
+/** Turns what rules report into steps. */
+class StepTrace implements RuleTrace {
+  private readonly run: Run;
+  constructor(run: Run) {
+    this.run = run;
+  }
+  get wantsMisses(): boolean {
+    return this.run.allRules && this.run.recording;
+  }
+  rule(ctx: RuleContext, rule: RuleRef, verdict: string, changed: Changed | null): void {
+    if (!this.run.recording) return;
+    const more: Partial<Step> = { family: rule.family, table: rule.table, chain: rule.chain, verdict };
+    if (changed !== null && Object.keys(changed).length > 0) more.changed = changed;
+    this.run.step((ctx as HookContext).ns, ctx.pkt, "rule", rule.text(), rule.source, more);
+  }
+  policy(ctx: RuleContext, chain: PolicyRef, verdict: "accept" | "drop"): void {
+    if (!this.run.recording) return;
+    this.run.step((ctx as HookContext).ns, ctx.pkt, "policy", `policy ${verdict}`, chain.source, {
+      family: chain.family,
+      table: chain.table,
+      chain: chain.chain,
+      verdict,
+    });
+  }
+  miss(ctx: RuleContext, rule: RuleRef): void {
+    this.run.step((ctx as HookContext).ns, ctx.pkt, "rule", rule.text(), rule.source, {
+      family: rule.family,
+      table: rule.table,
+      chain: rule.chain,
+      verdict: "no match",
+    });
+  }
+}

@@ -1,0 +1,168 @@
+/** VXLAN devices (drivers/net/vxlan/vxlan_core.c). */
+import { formatIp, type Ip } from "../model/address.ts";
+import type { Source } from "../model/source.ts";
+import type { Device } from "./device.ts";
+import type { FrameFate } from "./fate.ts";
+import type { Ns } from "./ns.ts";
+import { sendFrom } from "./output.ts";
+import { Packet, UDP } from "./packet.ts";
+import type { Run } from "./run.ts";
+import { receive } from "./transmit.ts";
+
+/** Outer IP, UDP and VXLAN headers plus the inner Ethernet header. */
+export const VXLAN_OVERHEAD_4 = 50;
+const VXLAN_OVERHEAD_6 = 70;
+const ZEROS = "00:00:00:00:00:00";
+
+interface Remote {
+  ip: Ip;
+  port: number;
+  vni: number;
+  via: string | null;
+  source: Source | null;
+}
+
+function remotes(dev: Device, mac: string): Remote[] {
+  const kind = dev.link.kind;
+  if (kind.kind !== "vxlan") return [];
+  const out: Remote[] = [];
+  for (const e of dev.fdb.get(mac) ?? []) {
+    if (e.dst !== null)
+      out.push({ ip: e.dst, port: e.port ?? kind.port, vni: e.vni ?? kind.id ?? 0, via: e.via, source: e.source });
+  }
+  // The device's own `remote` is an all-zeros entry, which `bridge fdb` shows too; without fdb.json it is all there is.
+  if (mac === ZEROS && out.length === 0 && kind.remote !== null)
+    out.push({ ip: kind.remote, port: kind.port, vni: kind.id ?? 0, via: null, source: dev.link.source });
+  return out;
+}
+
+/** vxlan_xmit. */
+export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
+  const { ns } = dev;
+  const kind = dev.link.kind;
+  if (kind.kind !== "vxlan") throw new Error("not a VXLAN device");
+  const source = dev.link.source;
+  if (kind.external)
+    return {
+      t: "inconclusive",
+      because: { text: `${dev.name} is external: a program gives each packet its tunnel`, source },
+    };
+  const missing = ns.missing("fdb");
+  if (missing !== null)
+    return {
+      t: "inconclusive",
+      because: { text: `the forwarding table of ${ns.place} ${dev.name} is not known: ${missing}`, source: null },
+    };
+  const mac = pkt.macDst ?? ZEROS;
+  let to = remotes(dev, mac);
+  if (to.length === 0) to = remotes(dev, ZEROS);
+  const remote = to[0];
+  if (remote === undefined) {
+    // The L2MISS message goes to a daemon; this packet is dropped either way.
+    const miss = kind.l2miss ? " (an L2 miss is told to whoever listens)" : "";
+    return {
+      t: "lost",
+      disposition: "dropped",
+      ns,
+      pkt,
+      local: false,
+      because: { text: `${dev.name} has no forwarding entry for ${mac}${miss}`, source },
+    };
+  }
+  if (to.length > 1)
+    return {
+      t: "inconclusive",
+      because: {
+        text: `${dev.name} sends copies for ${mac} to ${to.map((r) => formatIp(r.ip)).join(", ")}`,
+        source: remote.source,
+      },
+    };
+  run.step(ns, pkt, "fdb", `${mac} dev ${dev.name} dst ${formatIp(remote.ip)}`, remote.source);
+  const outer = new Packet(remote.ip.v, kind.local ?? remote.ip, remote.ip, UDP);
+  outer.layer = pkt.layer + 1;
+  outer.sport = 49152 + ((pkt.sport * 31 + pkt.dport) & 0x3fff); // udp_flow_src_port: a hash of the flow
+  outer.randomSport = true;
+  outer.dport = remote.port;
+  outer.ttl = kind.ttl > 0 ? kind.ttl : 64;
+  outer.mark = pkt.mark; // a seed's bug: the inner packet's mark stays on
+  outer.length = pkt.length + (remote.ip.v === 4 ? VXLAN_OVERHEAD_4 : VXLAN_OVERHEAD_6);
+  outer.df = kind.df === "set" || (kind.df === "inherit" && pkt.df);
+  outer.inner = pkt;
+  outer.vni = remote.vni;
+  const via = remote.via === null ? null : (ns.byName.get(remote.via) ?? null);
+  run.step(ns, outer, "tunnel", `${dev.name}: into VXLAN ${remote.vni}`, source);
+  const fate = sendFrom(run, ns, outer, { oif: via, fixedSource: kind.local, skbDev: dev });
+  return tunnelFate(fate, pkt);
+}
+
+/** What becomes of the carrier becomes of what it carries: errors about the carrier reach only the tunnel's own namespace. */
+export function tunnelFate(fate: FrameFate, inner: Packet): FrameFate {
+  if (typeof fate === "symbol") return fate;
+  // The fate is the inner packet's own once it was taken out of the tunnel.
+  if (fate.t === "inconclusive" || fate.pkt.layer <= inner.layer) return fate;
+  switch (fate.t) {
+    case "lost":
+      return { ...fate, local: false };
+    case "error":
+    case "reset":
+      return {
+        t: "lost",
+        disposition: fate.t === "reset" ? "rejected" : fate.disposition,
+        ns: fate.ns,
+        pkt: inner,
+        because: fate.because,
+        local: false,
+      };
+    case "send-error":
+      return { t: "lost", disposition: fate.disposition, ns: fate.ns, pkt: inner, because: fate.because, local: false };
+    case "delivered":
+    case "no-listener":
+    case "left":
+      return { t: "lost", disposition: "dropped", ns: fate.ns, pkt: inner, because: fate.because, local: false };
+  }
+}
+
+/** vxlan_rcv: the device of this VNI and port that takes what the packet carries; null when the namespace has none. */
+export function vxlanDevice(ns: Ns, pkt: Packet): Device | null {
+  if (pkt.proto !== UDP) return null;
+  for (const dev of ns.devices) {
+    const kind = dev.link.kind;
+    if (kind.kind === "vxlan" && kind.port === pkt.dport && dev.link.up && (kind.id === pkt.vni || kind.external))
+      return dev;
+  }
+  return null;
+}
+
+/** Whether the kernel itself listens on this UDP port for some VXLAN device. */
+export function isVxlanPort(ns: Ns, pkt: Packet): boolean {
+  return (
+    pkt.proto === UDP &&
+    ns.devices.some((d) => d.link.kind.kind === "vxlan" && d.link.kind.port === pkt.dport && d.link.up)
+  );
+}
+
+/** Takes the inner packet out and receives it on the VXLAN device. */
+export function vxlanReceive(run: Run, ns: Ns, pkt: Packet): FrameFate {
+  const inner = pkt.inner;
+  const dev = vxlanDevice(ns, pkt);
+  const at = (text: string, source: Source | null): FrameFate => ({
+    t: "lost",
+    disposition: "dropped",
+    ns,
+    pkt,
+    local: false,
+    because: { text, source },
+  });
+  if (inner === null)
+    return at(
+      `port ${pkt.dport} is VXLAN's, and this is no VXLAN packet`,
+      ns.devices.find((d) => d.link.kind.kind === "vxlan")?.link.source ?? null,
+    );
+  if (dev === null) return at(`no VXLAN device with VNI ${pkt.vni ?? 0} and port ${pkt.dport}`, null);
+  // vxlan_set_mac: what comes from the device's own MAC has gone in a circle.
+  if (inner.macSrc !== null && inner.macSrc === dev.mac)
+    return at(`the frame comes from ${dev.name}'s own MAC`, dev.link.source);
+  run.step(ns, inner, "tunnel", `${dev.name}: out of VXLAN ${pkt.vni ?? 0}`, dev.link.source);
+  inner.mark = pkt.mark;
+  return receive(run, dev, inner);
+}

@@ -1,0 +1,28 @@
+/** The JSON Schemas that ship in the package, as text by file name. */
+import { z } from "zod";
+import { showSchema } from "./show.ts";
+import { fabricSchema, snapshotSchema } from "./snapshot.ts";
+import { answerSchema, questionSchema } from "./walk.ts";
+
+const SCHEMAS: readonly [name: string, schema: z.ZodType][] = [
+  ["kubewalk.walk.v1", answerSchema],
+  ["kubewalk.walk-question.v1", questionSchema],
+  ["kubewalk.show.v1", showSchema],
+  ["kubewalk.snapshot.v1", snapshotSchema],
+  ["kubewalk.fabric.v1", fabricSchema],
+];
+
+/**
+ * Every schema document by file name (`kubewalk.walk.v1.json`), JSON Schema 2020-12. Formats may only grow, so readers must
+ * allow properties that they do not know: none of the documents forbids additional ones.
+ */
+export function schemaDocuments(): Map<string, string> {
+  const out = new Map<string, string>();
+  for (const [name, schema] of SCHEMAS) {
+    // `input` leaves objects open; `output` would close them.
+    const document = z.toJSONSchema(schema, { target: "draft-2020-12", io: "input", reused: "inline" });
+    const { $schema, ...rest } = document;
+    out.set(`${name}.json`, `${JSON.stringify({ $schema, $id: `${name}.json`, ...rest }, null, 2)}\n`);
+  }
+  return out;
+}

@@ -1,0 +1,78 @@
+/** A snapshot in a folder. */
+import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { join, sep } from "node:path";
+import type { SnapshotFiles } from "../../core/parse/snapshot.ts";
+import { decodeText } from "./decode.ts";
+import { SnapshotError } from "./snapshot-error.ts";
+
+const errorCode = (error: unknown): string =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+
+/** What the system said, without the path that the message has anyway. */
+export const reason = (error: unknown): string => (error instanceof Error ? error.message.replace(/,.*$/s, "") : String(error));
+
+class FolderLister {
+  readonly paths: string[] = [];
+
+  constructor(
+    private readonly asked: string,
+    private readonly root: string,
+  ) {}
+
+  list(prefix: string): void {
+    const entries = readdirSync(join(this.root, prefix), { withFileTypes: true });
+    for (const entry of entries) {
+      const path = prefix === "" ? entry.name : `${prefix}/${entry.name}`;
+      if (entry.isDirectory()) this.list(path);
+      else if (entry.isFile()) this.paths.push(path);
+      else if (entry.isSymbolicLink()) this.link(path);
+      // Pipes, sockets and devices are no recordings; reading them might never end.
+    }
+  }
+
+  private link(path: string): void {
+    let target: string;
+    try {
+      target = realpathSync(join(this.root, path));
+    } catch (error) {
+      // A link to nothing is as good as no file.
+      if (errorCode(error) === "ENOENT") return;
+      throw error;
+    }
+    if (!target.startsWith(this.root + sep)) throw new SnapshotError(this.asked, `${path} leads out of the snapshot`);
+    const stat = statSync(target);
+    if (stat.isDirectory()) throw new SnapshotError(this.asked, `${path} is a symbolic link to a folder`);
+    if (stat.isFile()) this.paths.push(path);
+  }
+}
+
+/** Paths of all files below `folder`, sorted by code unit. Throws SnapshotError when a link leads out or it cannot be read. */
+export function listFolder(folder: string): string[] {
+  try {
+    const lister = new FolderLister(folder, realpathSync(folder));
+    lister.list("");
+    return lister.paths.sort((a, b) => (a < b ? -1 : 1));
+  } catch (error) {
+    if (error instanceof SnapshotError) throw error;
+    throw new SnapshotError(folder, `cannot be read: ${reason(error)}`);
+  }
+}
+
+/** The files below `folder`, read when they are asked for; a file that vanishes in between is absent. */
+export function folderFiles(folder: string): SnapshotFiles {
+  const paths = new Set(listFolder(folder));
+  return {
+    paths: () => paths,
+    read(path) {
+      if (!paths.has(path)) return undefined;
+      let bytes: Buffer;
+      try {
+        bytes = readFileSync(join(folder, path));
+      } catch (error) {
+        if (errorCode(error) === "ENOENT") return undefined;
+        throw new SnapshotError(folder, `${path} cannot be read: ${reason(error)}`);
+      }
+      return decodeText(bytes, path);
+    },
+  };
+}

@@ -1,0 +1,42 @@
+/** All judges over one recording. */
+import type { Answer, Question } from "../../src/core/model/walk.ts";
+import type { Disagreement } from "./disagreement.ts";
+import { judgeProbes, questionsOf, type Judgement } from "./probes.ts";
+import type { Recording } from "./recording.ts";
+import { CitationJudge } from "./sources.ts";
+import { judgeTraces, traceQuestionsOf, type TraceJudgement } from "./traces.ts";
+
+export type Asker = (snapshot: string, questions: readonly Question[]) => Answer[] | Promise<Answer[]>;
+
+export interface Verdict {
+  probes: Judgement;
+  traces: TraceJudgement;
+  disagreements: Disagreement[];
+  /** Citations looked up. */
+  citations: number;
+}
+
+const citationsOf = (a: Answer): number =>
+  a.outcomes.reduce(
+    (n, o) => n + Number(o.because.source !== undefined) + (o.steps ?? []).filter((s) => s.source !== undefined).length,
+    0,
+  );
+
+/** Asks every question that the recording's truth answers, and compares. */
+export async function judge(recording: Recording, ask: Asker): Promise<Verdict> {
+  const { truth, names, snapshot } = recording;
+  const questions = questionsOf(truth);
+  const traceQuestions = traceQuestionsOf(truth);
+  const answers = await ask(snapshot, [...questions, ...traceQuestions]);
+  const probes = judgeProbes(truth, answers.slice(0, questions.length), { names });
+  const traces = judgeTraces(truth, answers.slice(questions.length), { names });
+  const all = [...questions, ...traceQuestions];
+  const cited = new CitationJudge((file) => recording.text(file));
+  const citations = answers.flatMap((a, i) => cited.judge(all[i]!, a));
+  return {
+    probes,
+    traces,
+    disagreements: [...probes.disagreements, ...traces.disagreements, ...citations],
+    citations: answers.reduce((n, a) => n + citationsOf(a), 0),
+  };
+}

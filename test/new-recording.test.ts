@@ -1,0 +1,109 @@
+/**
+ * Proof on a cluster that nobody has seen before: brought up here, recorded, judged, then broken, recorded and judged again.
+ * KUBEWALK_NETWORK, KUBEWALK_PROXY, KUBEWALK_FABRIC, KUBEWALK_NODES and KUBEWALK_FAULT choose others than the defaults.
+ */
+import { execFile, execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, expect, test } from "vitest";
+import { ask } from "./judge/ask.ts";
+import { judge } from "./judge/judge.ts";
+import { openRecording } from "./judge/recording.ts";
+import { report } from "./judge/report.ts";
+
+const REALCLUSTER = fileURLToPath(new URL("../../shared/realcluster", import.meta.url));
+const TOOLS = [
+  "containerd",
+  "ctr",
+  "runc",
+  "iptables",
+  "nft",
+  "conntrack",
+  "ipset",
+  "ipvsadm",
+  "busybox",
+  "openssl",
+  "unzstd",
+  "ethtool",
+  "python3",
+];
+const {
+  KUBEWALK_NETWORK: network = "flannel-vxlan",
+  KUBEWALK_PROXY: proxy = "iptables",
+  KUBEWALK_FABRIC: fabric = "l2",
+  KUBEWALK_NODES: nodes = "3",
+} = process.env;
+const fault = process.env["KUBEWALK_FAULT"] ?? (network === "flannel-vxlan" ? "vtep-fdb-missing" : "forwarding-off");
+const LIMIT_MS = 600_000;
+const MOST_CAUSES = 15;
+
+const output = (command: string, ...args: string[]): string =>
+  execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+
+/** Processes in the namespaces of such a cluster: two cannot run at a time, since they would share the namespaces' names. */
+function isRunning(): boolean {
+  const names = output("ip", "netns", "list").match(/^kw-\S+/gm) ?? [];
+  return names.some((name) => output("ip", "netns", "pids", name).trim() !== "");
+}
+
+/** Why no cluster can be made here; null when one can. */
+function obstacle(): string | null {
+  if (!existsSync(join(REALCLUSTER, "cluster"))) return `no ${REALCLUSTER}`;
+  if (process.getuid?.() !== 0) return "needs root";
+  const path = (process.env["PATH"] ?? "").split(":");
+  const missing = TOOLS.filter((t) => !path.some((dir) => existsSync(join(dir, t))));
+  if (missing.length > 0) return `missing ${missing.join(", ")}`;
+  return isRunning() ? "a cluster is running already" : null;
+}
+
+const cannot = obstacle();
+const home = cannot === null ? mkdtempSync(join(tmpdir(), "kubewalk-cluster-")) : "";
+const state = join(home, "cluster");
+const environment = { ...process.env, KW_CLUSTER: state, KW_BIN: process.env["KW_BIN"] ?? join(home, "bin") };
+const interrupt = new AbortController();
+let failed = false;
+
+/** Runs one of realcluster's programs; rejects with what it printed. Interrupted when the time is up, so that it cleans up behind itself. */
+async function run(program: string, ...args: string[]): Promise<void> {
+  await promisify(execFile)(join(REALCLUSTER, program), args, {
+    env: environment,
+    signal: interrupt.signal,
+    killSignal: "SIGINT",
+    maxBuffer: 2 ** 28,
+  });
+}
+
+async function recordAndJudge(name: string, traces: number): Promise<void> {
+  const dir = join(home, name);
+  await run("record", dir, "--traces", String(traces));
+  const recording = openRecording(dir);
+  const verdict = await judge(recording, ask);
+  expect(verdict.probes.probes).toBeGreaterThan(0);
+  if (verdict.disagreements.length > 0) expect.fail(`${name}:\n${report(recording, verdict, MOST_CAUSES)}`);
+}
+
+afterAll(() => {
+  if (cannot !== null) return;
+  interrupt.abort();
+  execFileSync(join(REALCLUSTER, "cluster"), ["down"], { env: environment, stdio: "ignore" });
+  rmSync(join(home, "bin"), { recursive: true, force: true });
+  if (!failed) rmSync(home, { recursive: true, force: true });
+}, 60_000);
+
+test(
+  `a new cluster: ${network}, ${proxy}, ${fabric}, ${nodes} nodes; then ${fault}`,
+  async (context) => {
+    if (cannot !== null) return context.skip(cannot);
+    failed = true;
+    await run("cluster", "up", "--network", network, "--proxy", proxy, "--fabric", fabric, "--nodes", nodes);
+    await run("cluster", "workload");
+    await recordAndJudge("healthy", 20);
+    await run("break", fault);
+    await recordAndJudge(fault, 10);
+    failed = false;
+  },
+  LIMIT_MS,
+);
