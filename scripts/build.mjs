@@ -1,18 +1,11 @@
-// One bundled file per entry, so that the command starts fast and installs without dependencies.
-import { build } from "esbuild";
+// Builds the package: the command as one file, and the JSON Schemas that ship with it.
+import { spawnSync } from "node:child_process";
 import { rm } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { bundleCommand } from "./bundle.mjs";
 
+process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 await rm("dist", { recursive: true, force: true });
-await build({
-  entryPoints: { kubewalk: "src/cli/main.ts" },
-  outdir: "dist",
-  outExtension: { ".js": ".mjs" },
-  bundle: true,
-  platform: "node",
-  target: "node20",
-  format: "esm",
-  minify: false,
-  legalComments: "eof",
-  logLevel: "error",
-  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
-});
+await bundleCommand("dist");
+const schemas = spawnSync(process.execPath, ["scripts/run-ts.mjs", "scripts/schemas.ts"], { stdio: "inherit" });
+if (schemas.status !== 0) process.exit(schemas.status ?? 1);

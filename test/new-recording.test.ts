@@ -96,7 +96,10 @@ afterAll(() => {
 test(
   `a new cluster: ${network}, ${proxy}, ${fabric}, ${nodes} nodes; then ${fault}`,
   async (context) => {
-    if (cannot !== null) return context.skip(cannot);
+    if (cannot !== null) {
+      console.warn(`skipped: ${cannot}`);
+      return context.skip(cannot);
+    }
     failed = true;
     await run("cluster", "up", "--network", network, "--proxy", proxy, "--fabric", fabric, "--nodes", nodes);
     await run("cluster", "workload");

@@ -13,7 +13,10 @@ const recordings = recordingsIn(FIXTURES);
 const MOST_CAUSES = 15;
 
 test("there are recordings to hold walks against", (context) => {
-  if (recordings.length === 0 && process.env["CI"] !== "true") context.skip(`no recordings in ${FIXTURES}`);
+  if (recordings.length === 0 && process.env["CI"] !== "true") {
+    console.warn(`skipped: no recordings in ${FIXTURES}`);
+    context.skip(`no recordings in ${FIXTURES}`);
+  }
   expect(recordings.length).toBeGreaterThan(0);
 });
 

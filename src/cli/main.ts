@@ -11,4 +11,4 @@ process.exitCode = await run(process.argv.slice(2), {
   io: { stdin: process.stdin, out, err, env: process.env },
   openSession: async (path, onProgress) => (await import("./engine.ts")).openSession(path, onProgress),
   now: () => performance.now(),
-}).catch(() => EXIT.answered);
+});

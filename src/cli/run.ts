@@ -139,12 +139,13 @@ function walkCommand(program: Command, host: Host, done: (status: number) => voi
         throw new UsageError("with --batch, each question says its own protocol, port, mark and the like");
       }
       const session = await open(host, snapshot);
-      const { walkBatch, walkOne } = await import("./commands/walk.ts");
-      done(
-        batch === undefined
-          ? await walkOne(session, from ?? "", to ?? "", asked, extras, options, host.io)
-          : await walkBatch(session, batch, options, host.io),
-      );
+      if (batch === undefined) {
+        const { walkOne } = await import("./commands/walk.ts");
+        done(await walkOne(session, from ?? "", to ?? "", asked, extras, options, host.io));
+      } else {
+        const { walkBatch } = await import("./commands/batch.ts");
+        done(await walkBatch(session, batch, options, host.io));
+      }
     });
 }
 
@@ -212,12 +213,10 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
         ? EXIT.answered
         : EXIT.usage;
     }
-    if (error instanceof UsageError) {
-      await io.err.write(`error: ${error.message}\n`);
-      return EXIT.usage;
-    }
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    await io.err.write(`error: kubewalk failed: ${text}\n`);
-    return EXIT.broken;
+    const usage = error instanceof UsageError;
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    // The status tells even those who closed standard error.
+    await io.err.write(`error: ${usage ? error.message : `kubewalk failed: ${detail}`}\n`).catch(() => undefined);
+    return usage ? EXIT.usage : EXIT.broken;
   }
 }

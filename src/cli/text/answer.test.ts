@@ -1,4 +1,5 @@
 /** Reviewable text of canned answers; after a wanted change run `npx vitest run -u src/cli/text`. */
+import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
 import { answers } from "../../../test/support/answers.ts";
 import { answerLines, type AnswerOptions } from "./answer.ts";
@@ -32,7 +33,7 @@ test("every step with --steps", async () => {
 test("colours change nothing but colours", () => {
   for (const name of Object.keys(answers)) {
     const painted = text(name, { style: coloured(), width: 160 });
-    expect(painted.replaceAll(/\u001B\[[\d;]*m/g, "")).toBe(text(name, { width: 160 }));
+    expect(stripVTControlCharacters(painted)).toBe(text(name, { width: 160 }));
     expect(painted).toContain("\u001B[");
   }
 });

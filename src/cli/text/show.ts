@@ -172,13 +172,11 @@ function lines(title: string, items: readonly ShownLine[], style: Style): string
   return ["", style.strong(title), ...table(rows)];
 }
 
+const inFamily = (items: readonly ShownLine[], family: string): ShownLine[] => items.filter((i) => i.family === family);
+
 /** A place with everything in it, as text. */
 export function showPlaceLines(shown: ShownPlace, style: Style): string[] {
   const ns = shown.namespace;
-  const of =
-    (family: string) =>
-    (l: ShownLine): boolean =>
-      l.family === family;
   return [
     style.strong(ns.place),
     style.quiet(ns.dir),
@@ -187,10 +185,10 @@ export function showPlaceLines(shown: ShownPlace, style: Style): string[] {
       [["INDEX", "NAME", "KIND", "STATE", "MTU", "ADDRESSES", "MASTER", "PEER"], ...linkRows(ns, false)],
       style,
     ),
-    ...lines("Rules of routing, IPv4", shown.rules.filter(of("ipv4")), style),
-    ...lines("Routes, IPv4", shown.routes.filter(of("ipv4")), style),
-    ...lines("Rules of routing, IPv6", shown.rules.filter(of("ipv6")), style),
-    ...lines("Routes, IPv6", shown.routes.filter(of("ipv6")), style),
+    ...lines("Rules of routing, IPv4", inFamily(shown.rules, "ipv4"), style),
+    ...lines("Routes, IPv4", inFamily(shown.routes, "ipv4"), style),
+    ...lines("Rules of routing, IPv6", inFamily(shown.rules, "ipv6"), style),
+    ...lines("Routes, IPv6", inFamily(shown.routes, "ipv6"), style),
     ...lines("Neighbours", shown.neighbours, style),
     ...lines("Forwarding database", shown.fdb, style),
     ...section(

@@ -62,13 +62,15 @@ export function setupNat(run: Run, ns: Ns, ct: Connection, req: NatRequest): boo
     if (src) next.src = ip;
     else next.dst = ip;
   }
-  if (hasPorts(ct.proto) || isIcmp(ct.proto)) choosePort(run, ns, ct, next, req);
+  // A port drawn at random is another one, although here the old number stands for it.
+  const redrawn = (hasPorts(ct.proto) || isIcmp(ct.proto)) && choosePort(run, ns, ct, next, req);
   if (
     !sameIp(next.src, current.src) ||
     !sameIp(next.dst, current.dst) ||
     next.sport !== current.sport ||
     next.dport !== current.dport ||
-    next.icmpId !== current.icmpId
+    next.icmpId !== current.icmpId ||
+    redrawn
   ) {
     ct.reply = invertTuple(ct.proto, next);
     if (src) ct.srcNat = true;
@@ -89,8 +91,8 @@ function taken(run: Run, ns: Ns, ct: Connection, next: CtTuple): boolean {
   return found !== null && found.ct !== ct;
 }
 
-/** nf_nat_l4proto_unique_tuple as far as it can be told: ports that the kernel draws at random are marked so. */
-function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatRequest): void {
+/** nf_nat_l4proto_unique_tuple as far as it can be told: true when the kernel draws a source port at random, which is then marked so. */
+function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatRequest): boolean {
   const src = req.manip === "src";
   const icmp = isIcmp(ct.proto);
   const port = (): number => (icmp ? next.icmpId : src ? next.sport : next.dport);
@@ -100,44 +102,31 @@ function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatReq
     else next.dport = p;
   };
   const { minPort, maxPort } = req;
-  if (minPort !== null && maxPort !== null) {
-    if (req.basePort !== null) {
-      // NF_NAT_RANGE_PROTO_OFFSET: the distance from the base port is kept.
-      set((minPort + ((port() - req.basePort) % (maxPort - minPort + 1))) & 0xffff);
-      return;
-    }
-    if (
-      !req.random &&
-      !req.randomFully &&
-      port() >= minPort &&
-      port() <= maxPort &&
-      (minPort === maxPort || !taken(run, ns, ct, next))
-    )
-      return;
-    if (minPort === maxPort) {
-      if (src) ct.randomReply = false;
-      set(minPort);
-      return;
-    }
-    // One of the range, by chance; which one nobody can tell, so the first stands for it.
-    ct.randomReply = src;
-    if (src) set(port() >= minPort && port() <= maxPort ? port() : minPort);
-    else
-      set(
-        minPort +
-          run.chooseHashed(
-            `${ns.place} dnat ports ${minPort}-${maxPort} ${next.dst.key}`,
-            new Array<number>(maxPort - minPort + 1).fill(1),
-          ),
-      );
-    return;
-  }
-  if (!src) return; // nf_nat_l4proto_unique_tuple: if there is no port range for DNAT, the port stays
-  if (req.random || req.randomFully) {
+  if (minPort === null || maxPort === null) {
+    // Without a range a destination port stays; a source port moves when asked to, or when its tuple is taken.
+    if (!src || !(req.random || req.randomFully || taken(run, ns, ct, next))) return false;
     ct.randomReply = true;
-    return;
+    return true;
   }
-  if (taken(run, ns, ct, next)) ct.randomReply = true;
+  if (req.basePort !== null) {
+    // NF_NAT_RANGE_PROTO_OFFSET: the distance from the base port is kept.
+    set((minPort + ((port() - req.basePort) % (maxPort - minPort + 1))) & 0xffff);
+    return false;
+  }
+  const inside = port() >= minPort && port() <= maxPort;
+  if (!req.random && !req.randomFully && inside && (minPort === maxPort || !taken(run, ns, ct, next))) return false;
+  if (minPort === maxPort) {
+    if (src) ct.randomReply = false;
+    set(minPort);
+    return false;
+  }
+  if (!src) {
+    set(minPort + run.chooseHashed(`${ns.place} dnat ports ${minPort}-${maxPort} ${next.dst.key}`, new Array<number>(maxPort - minPort + 1).fill(1)));
+    return false;
+  }
+  ct.randomReply = true;
+  if (!inside) set(minPort);
+  return true;
 }
 
 /** HOOK2MANIP: what a nat hook rewrites. */

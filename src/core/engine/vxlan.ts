@@ -122,23 +122,26 @@ export function tunnelFate(fate: FrameFate, inner: Packet): FrameFate {
   }
 }
 
+/** Whether a VXLAN device listens where this packet goes: a socket of its addresses' family, of both when it is external (__vxlan_sock_add). */
+function takes(dev: Device, pkt: Packet): boolean {
+  const kind = dev.link.kind;
+  if (kind.kind !== "vxlan" || kind.port !== pkt.dport || !dev.link.up) return false;
+  return kind.external || ((kind.local ?? kind.remote)?.v ?? 4) === pkt.v;
+}
+
 /** vxlan_rcv: the device of this VNI and port that takes what the packet carries; null when the namespace has none. */
 export function vxlanDevice(ns: Ns, pkt: Packet): Device | null {
   if (pkt.proto !== UDP) return null;
   for (const dev of ns.devices) {
     const kind = dev.link.kind;
-    if (kind.kind === "vxlan" && kind.port === pkt.dport && dev.link.up && (kind.id === pkt.vni || kind.external))
-      return dev;
+    if (kind.kind === "vxlan" && takes(dev, pkt) && (kind.id === pkt.vni || kind.external)) return dev;
   }
   return null;
 }
 
 /** Whether the kernel itself listens on this UDP port for some VXLAN device. */
 export function isVxlanPort(ns: Ns, pkt: Packet): boolean {
-  return (
-    pkt.proto === UDP &&
-    ns.devices.some((d) => d.link.kind.kind === "vxlan" && d.link.kind.port === pkt.dport && d.link.up)
-  );
+  return pkt.proto === UDP && ns.devices.some((d) => takes(d, pkt));
 }
 
 /** Takes the inner packet out and receives it on the VXLAN device. */

@@ -27,6 +27,8 @@ export interface NftChain {
     priority: number;
     policy: "accept" | "drop";
     devices: string[];
+    /** Its `type … hook … policy` declaration. */
+    source: Source;
   } | null;
   rules: NftRule[];
   /** Attributes that nothing here reads (`comment` …), for printing. */

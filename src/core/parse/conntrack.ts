@@ -149,7 +149,7 @@ class EntryReader {
       const from = this.at;
       this.at = to;
       if (text.charCodeAt(from) === OPEN) {
-        const status = STATUSES.find((s) => s.length === to - from - 2 && text.startsWith(s, from + 1)) ?? text.slice(from + 1, to - 1);
+        const status = this.known(STATUSES, from + 1, to - 1);
         // With `-o timestamp` times stand in brackets as well.
         if (!status.includes("=")) entry.status.push(status);
         continue;
@@ -160,7 +160,7 @@ class EntryReader {
         this.bareWord(entry, from, to, directions > 0);
         continue;
       }
-      const key = this.key(from, equals);
+      const key = this.known(KEYS[equals - from], from, equals);
       if (key === "src") directions++;
       else if (key === "dst") destinations++;
       const tuple = directions === 1 ? entry.orig : directions === 2 ? entry.reply : null;
@@ -172,9 +172,17 @@ class EntryReader {
     if (directions !== 2 || destinations !== 2) throw this.fail("an entry needs src and dst of both directions");
   }
 
-  private key(from: number, to: number): string {
-    for (const key of KEYS[to - from] ?? []) if (this.text.startsWith(key, from)) return key;
+  /** The word from `from` to `to`, being that of `words` when one of them is it. */
+  private known(words: readonly string[] | undefined, from: number, to: number): string {
+    if (words !== undefined) {
+      for (const word of words) if (word.length === to - from && this.isAt(word, from)) return word;
+    }
     return this.text.slice(from, to);
+  }
+
+  private isAt(word: string, at: number): boolean {
+    for (let i = 0; i < word.length; i++) if (word.charCodeAt(i) !== this.text.charCodeAt(at + i)) return false;
+    return true;
   }
 
   /** The time left and the state, which have no names; both come before the tuples, the time first. */

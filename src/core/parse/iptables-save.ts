@@ -35,6 +35,9 @@ export function parseIptablesSave(text: string, file: string, family: "ip" | "ip
   }
 }
 
+/** Of chains whose rules have not come yet; none keeps it beyond COMMIT. */
+const NO_RULES: XtRule[] = [];
+
 /** How iptables-save declares nearly every chain that a user made. */
 const USER_CHAIN = " - [0:0]\n";
 
@@ -51,6 +54,7 @@ class SaveReader {
   /** Chain of the rules read last, and those of them that it does not hold yet: rules of a chain stand together. */
   private chain: XtChain | null = null;
   private readonly pending: XtRule[] = [];
+  private count = 0;
   private packets: number | null = null;
   private bytes: number | null = null;
 
@@ -115,6 +119,7 @@ class SaveReader {
     if (line !== "COMMIT") throw new Malformed(`expected *table, :chain, -A, COMMIT or a # comment, found ${shorten(line)}`);
     if (this.table === null) throw new Malformed("expected COMMIT within a table");
     this.flush();
+    for (const chain of this.table.chains) if (chain.rules === NO_RULES) chain.rules = [];
     this.chain = null;
     this.table = null;
   }
@@ -126,7 +131,7 @@ class SaveReader {
     const start = this.pos + 1;
     let end = start;
     while (!endsWord(text.charCodeAt(end))) end++;
-    const chain: XtChain = { name: text.slice(start, end), line: this.line, policy: null, packets: 0, bytes: 0, rules: [] };
+    const chain: XtChain = { name: text.slice(start, end), line: this.line, policy: null, packets: 0, bytes: 0, rules: NO_RULES };
     if (end > start && text.startsWith(USER_CHAIN, end)) this.pos = end + USER_CHAIN.length - 1;
     else this.declaration(chain, this.restOfLine());
     if (!this.chains.declare(chain, start, end)) throw new Malformed(`expected each chain once, found ${shorten(chain.name)} again`);
@@ -184,47 +189,46 @@ class SaveReader {
     }
     const options = this.options;
     this.pos = options.read(this.enterChain(start + 3));
-    this.pending.push({
+    this.pending[this.count++] = {
       line: this.line,
       packets: this.packets,
       bytes: this.bytes,
-      matches: fitted(options.matches),
+      matches: fitted(options.matches, options.count),
       target: options.target,
-    });
+    };
     this.line += options.newlines;
   }
 
   /** Makes the chain whose name stands at `at` the current one; returns the place after its name. */
   private enterChain(at: number): number {
     const text = this.text;
-    const name = this.chain === null ? "" : this.chain.name;
-    let i = 0;
-    while (i < name.length && text.charCodeAt(at + i) === name.charCodeAt(i)) i++;
-    if (i === name.length && i > 0 && endsWord(text.charCodeAt(at + i))) return at + i;
     let end = at;
     while (!endsWord(text.charCodeAt(end))) end++;
     if (this.table === null) throw new Malformed("expected rules within a table: a line with * must come first");
-    const chain = this.chains.find(at, end);
+    const chain = this.chains.enter(at, end);
     if (chain === undefined) {
       throw new Malformed(`expected a chain declared in table ${this.table.name}, found ${shorten(text.slice(at, end) || "nothing")}`);
     }
-    this.flush();
-    this.chain = chain;
+    if (chain !== this.chain) {
+      this.flush();
+      this.chain = chain;
+    }
     return end;
   }
 
   /** Gives the rules read last to their chain. */
   private flush(): void {
-    if (this.chain === null) return;
-    if (this.chain.rules.length === 0) this.chain.rules = fitted(this.pending);
-    else for (const rule of this.pending) this.chain.rules.push(rule);
-    this.pending.length = 0;
+    const chain = this.chain;
+    if (chain === null) return;
+    if (chain.rules === NO_RULES) chain.rules = fitted(this.pending, this.count);
+    else for (let i = 0; i < this.count; i++) chain.rules.push(this.pending[i]!);
+    this.count = 0;
   }
 }
 
-/** A copy with no room to spare: half a million of these live as long as the snapshot. */
-function fitted<T>(items: readonly T[]): T[] {
-  switch (items.length) {
+/** A copy of the first `count` with no room to spare: half a million of these live as long as the snapshot. */
+function fitted<T>(items: readonly T[], count: number): T[] {
+  switch (count) {
     case 1:
       return [items[0]!];
     case 2:
@@ -234,6 +238,6 @@ function fitted<T>(items: readonly T[]): T[] {
     case 4:
       return [items[0]!, items[1]!, items[2]!, items[3]!];
     default:
-      return items.slice();
+      return items.slice(0, count);
   }
 }

@@ -98,7 +98,7 @@ class Reader {
     const chain: NftChain = {
       name,
       handle,
-      base: this.base(o),
+      base: this.base(o, table, handle),
       rules: [],
       ...rest(o, ["family", "table", "name", "handle", "type", "hook", "prio", "policy", "dev"]),
       source: this.sourceIn(o, table, handle),
@@ -107,7 +107,7 @@ class Reader {
     table.chains.push(chain);
   }
 
-  private base(o: JsonObject): NftChain["base"] {
+  private base(o: JsonObject, table: NftTable, handle: number): NftChain["base"] {
     const hook = optional(this.doc, o, "hook", "string");
     if (hook === null) return null;
     const policy = optional(this.doc, o, "policy", "string") ?? "accept";
@@ -118,6 +118,7 @@ class Reader {
       priority: field(this.doc, o, "prio", "integer"),
       policy,
       devices: this.words(o, "dev"),
+      source: this.source(o, this.txt?.lines.declaration(table.family, table.name, handle) ?? null),
     };
   }
 

@@ -13,6 +13,8 @@ export interface BaseChainPlace {
   policy: "accept" | "drop";
   hasRules: boolean;
   devices: readonly string[];
+  /** Where the policy is declared. */
+  source: Source;
 }
 
 export class RunnableBaseChain implements BaseChain {
@@ -34,7 +36,7 @@ export class RunnableBaseChain implements BaseChain {
     this.family = program.family;
     this.table = program.table;
     this.chain = program.name;
-    this.source = program.source;
+    this.source = place.source;
     this.type = place.type;
     this.hook = place.hook;
     this.priority = place.priority;

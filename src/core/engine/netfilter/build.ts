@@ -118,6 +118,7 @@ class NamespaceNetfilter implements Netfilter {
           policy: base.policy,
           hasRules: chain.rules.length > 0,
           devices: base.devices,
+          source: base.source,
         }),
       );
     }

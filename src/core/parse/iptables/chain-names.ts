@@ -5,6 +5,8 @@ import { PieceTable, hashOf } from "./pieces.ts";
 export class ChainNames {
   /** In the order of their declaration. */
   readonly chains: XtChain[] = [];
+  /** Place in `chains` of the chain entered last. */
+  private current = -1;
   private readonly text: string;
   private readonly names: PieceTable;
   private readonly jumps: XtTarget[] = [];
@@ -26,13 +28,38 @@ export class ChainNames {
 
   /** The chain with the name text[start, end). */
   find(start: number, end: number): XtChain | undefined {
-    const place = this.names.find(hashOf(this.text, start, end), start, end);
+    const place = this.place(start, end);
     return place < 0 ? undefined : this.chains[place];
   }
 
   /** The jump to the chain with the name text[start, end), one object for all rules. */
   jump(start: number, end: number): XtTarget | undefined {
-    const place = this.names.find(hashOf(this.text, start, end), start, end);
+    const place = this.place(start, end);
     return place < 0 ? undefined : this.jumps[place];
+  }
+
+  /** As `find`, for a rule's own chain: a save prints the rules of one chain after the other's, in the order of their declaration. */
+  enter(start: number, end: number): XtChain | undefined {
+    for (let place = Math.max(0, this.current); place <= this.current + 1 && place < this.chains.length; place++) {
+      if (this.isNamed(place, start, end)) {
+        this.current = place;
+        return this.chains[place];
+      }
+    }
+    const place = this.place(start, end);
+    if (place >= 0) this.current = place;
+    return this.chains[place];
+  }
+
+  private place(start: number, end: number): number {
+    return this.names.find(hashOf(this.text, start, end), start, end);
+  }
+
+  private isNamed(place: number, start: number, end: number): boolean {
+    const name = this.chains[place]!.name;
+    if (name.length !== end - start) return false;
+    // Names of one kind share their beginning.
+    for (let i = name.length - 1; i >= 0; i--) if (name.charCodeAt(i) !== this.text.charCodeAt(start + i)) return false;
+    return true;
   }
 }

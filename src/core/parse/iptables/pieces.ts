@@ -14,11 +14,9 @@ export function hashOf(text: string, start: number, end: number): number {
 export class PieceTable {
   private readonly text: string;
   private size = 0;
-  /** Two words a slot: the hash, and the piece's number plus one (0: free). */
-  private slots = new Int32Array(128);
+  /** Four words a slot, so that one look-up reads one stretch of memory: hash, the piece's number plus one (0: free), start, end. */
+  private slots = new Int32Array(4 * 64);
   private mask = 63;
-  /** Two words a piece: where it begins and ends. */
-  private bounds = new Int32Array(128);
 
   constructor(text: string) {
     this.text = text;
@@ -26,12 +24,12 @@ export class PieceTable {
 
   /** The number of the piece text[start, end), or -1. */
   find(hash: number, start: number, end: number): number {
-    const { mask, slots, bounds, text } = this;
-    let slot = spread(hash) & mask;
-    for (let piece = slots[slot * 2 + 1]! - 1; piece >= 0; piece = slots[slot * 2 + 1]! - 1) {
-      if (slots[slot * 2] === hash) {
-        let there = bounds[piece * 2]!;
-        if (bounds[piece * 2 + 1]! - there === end - start) {
+    const { mask, slots, text } = this;
+    let at = (spread(hash) & mask) * 4;
+    for (let piece = slots[at + 1]! - 1; piece >= 0; piece = slots[at + 1]! - 1) {
+      if (slots[at] === hash) {
+        let there = slots[at + 2]!;
+        if (slots[at + 3]! - there === end - start) {
           let here = start;
           while (here < end && text.charCodeAt(here) === text.charCodeAt(there)) {
             here++;
@@ -40,35 +38,36 @@ export class PieceTable {
           if (here === end) return piece;
         }
       }
-      slot = (slot + 1) & mask;
+      at = (at + 4) & (mask * 4);
     }
     return -1;
   }
 
   /** Adds a piece that is not there; returns its number. */
   add(hash: number, start: number, end: number): number {
-    const piece = this.size++;
     if (this.size * 2 > this.mask) this.grow();
-    this.bounds[piece * 2] = start;
-    this.bounds[piece * 2 + 1] = end;
-    this.fill(hash, piece + 1);
+    const piece = this.size++;
+    this.fill(hash, piece + 1, start, end);
     return piece;
   }
 
-  private fill(hash: number, content: number): void {
-    let slot = spread(hash) & this.mask;
-    while (this.slots[slot * 2 + 1] !== 0) slot = (slot + 1) & this.mask;
-    this.slots[slot * 2] = hash;
-    this.slots[slot * 2 + 1] = content;
+  private fill(hash: number, content: number, start: number, end: number): void {
+    const { mask, slots } = this;
+    let at = (spread(hash) & mask) * 4;
+    while (slots[at + 1] !== 0) at = (at + 4) & (mask * 4);
+    slots[at] = hash;
+    slots[at + 1] = content;
+    slots[at + 2] = start;
+    slots[at + 3] = end;
   }
 
   private grow(): void {
-    const { slots, bounds } = this;
-    this.slots = new Int32Array(slots.length * 2);
-    this.mask = slots.length - 1;
-    this.bounds = new Int32Array(slots.length);
-    this.bounds.set(bounds);
-    for (let i = 0; i < slots.length; i += 2) if (slots[i + 1] !== 0) this.fill(slots[i]!, slots[i + 1]!);
+    const old = this.slots;
+    this.mask = this.mask * 2 + 1;
+    this.slots = new Int32Array(old.length * 2);
+    for (let at = 0; at < old.length; at += 4) {
+      if (old[at + 1] !== 0) this.fill(old[at]!, old[at + 1]!, old[at + 2]!, old[at + 3]!);
+    }
   }
 }
 

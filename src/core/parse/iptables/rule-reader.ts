@@ -29,8 +29,9 @@ const COMMENT = '-m comment --comment "';
 const DNAT = "-j DNAT --to-destination ";
 
 export class RuleReader {
-  /** What `read` found; good until its next call. */
+  /** What `read` found, the first `count` of `matches`; good until its next call. */
   readonly matches: XtMatch[] = [];
+  count = 0;
   target: XtTarget = NO_TARGET;
   /** Newlines within quoted text of the rule just read (iptables prints a comment's newline as it is). */
   newlines = 0;
@@ -65,11 +66,11 @@ export class RuleReader {
 
   /**
    * Reads what follows the chain's name, from `at` (a space, a newline or the end) to the end of the line; returns the place of the
-   * newline, or the text's length. Leaves `matches`, `target` and `newlines`. Throws Malformed.
+   * newline, or the text's length. Leaves `matches`, `count`, `target` and `newlines`. Throws Malformed.
    */
   read(at: number): number {
     const text = this.text;
-    this.matches.length = 0;
+    this.count = 0;
     this.target = NO_TARGET;
     this.newlines = 0;
     let i = at;
@@ -105,7 +106,7 @@ export class RuleReader {
   private readNetwork(dash: number, not: boolean, letter: number): number {
     const prefix = this.v6 ? null : this.ip4.prefix(dash + 3);
     if (prefix === null || !endsWord(this.text.charCodeAt(this.ip4.position))) return -1;
-    this.matches.push({ m: letter === s ? "src" : "dst", not, prefix });
+    this.matches[this.count++] = { m: letter === s ? "src" : "dst", not, prefix };
     return this.ip4.position;
   }
 
@@ -128,7 +129,7 @@ export class RuleReader {
       if (comment.includes("\n")) return -1;
       this.comment = { m: "comment", text: comment };
     }
-    this.matches.push(this.comment);
+    this.matches[this.count++] = this.comment;
     return close + 1;
   }
 
@@ -161,7 +162,7 @@ export class RuleReader {
       this.matchesOf.push(made);
     }
     const found = this.matchesOf[piece]!;
-    for (let k = 0; k < found.length; k++) this.matches.push(found[k]!);
+    for (let k = 0; k < found.length; k++) this.matches[this.count++] = found[k]!;
     return i;
   }
 

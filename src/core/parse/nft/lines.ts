@@ -7,6 +7,8 @@ export type LineOf = (family: string, table: string, handle: number) => number |
 export interface NftLines {
   table(family: string, name: string): number | null;
   inTable: LineOf;
+  /** Line with the `type … hook …` declaration of the base chain of this handle. */
+  declaration: LineOf;
 }
 
 /**
@@ -16,7 +18,10 @@ export interface NftLines {
 export function nftLines(text: string): NftLines {
   const tables = new Map<string, number>();
   const inside = new Map<string, Map<number, number>>();
+  const declared = new Map<string, Map<number, number>>();
   let current: Map<number, number> | null = null;
+  let bases = new Map<number, number>();
+  let chain: number | null = null;
   let line = 0;
   for (const row of text.split("\n")) {
     line++;
@@ -27,8 +32,15 @@ export function nftLines(text: string): NftLines {
       tables.set(key, line);
       current = new Map();
       inside.set(key, current);
+      bases = new Map();
+      declared.set(key, bases);
+      chain = null;
+    } else if (chain !== null && /^\s+type \S+ hook /.test(row)) {
+      bases.set(chain, line);
+      chain = null;
     } else if (handle !== null && current !== null) {
       const n = Number(handle[1]);
+      if (/^\s+chain .*\{ # handle \d+\s*$/.test(row)) chain = n;
       // A rule's comment may end like a handle; the first line that claims one is the object's own.
       if (!current.has(n)) current.set(n, line);
     }
@@ -36,5 +48,6 @@ export function nftLines(text: string): NftLines {
   return {
     table: (family, name) => tables.get(`${family} ${name}`) ?? null,
     inTable: (family, table, handle) => inside.get(`${family} ${table}`)?.get(handle) ?? null,
+    declaration: (family, table, handle) => declared.get(`${family} ${table}`)?.get(handle) ?? null,
   };
 }

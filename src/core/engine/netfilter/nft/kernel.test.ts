@@ -88,6 +88,9 @@ meta pkttype { broadcast, multicast }
 meta iifname "lo"
 oifname "lo"
 iifname "l*"
+iifname @ifs
+oifname != @ifs
+oifname . udp dport @wide
 iifname != "l*"
 oifname { "eth*", "lo" }
 iif lo
@@ -198,6 +201,8 @@ function text(): string {
   return `table inet t {
   set named { type ipv4_addr; flags interval; elements = { 10.1.0.1, 10.1.0.3-10.1.0.7 } }
   set pairs { type ipv4_addr . inet_service; elements = { 10.1.0.1 . 53, 10.1.0.3 . 8081 } }
+  set ifs { type ifname; flags interval; elements = { "l*", "eth0" } }
+  set wide { type ifname . inet_service; flags interval; elements = { "lo" . 50-60, "eth0" . 1-9000 } }
   set grown { type ipv4_addr; flags dynamic; size 10; }
   set pairsgrown { type ipv4_addr . inet_service; flags dynamic; size 10; }
   set marks { type mark; flags dynamic; size 100; }
@@ -318,7 +323,7 @@ describe.skipIf(why !== null)(`as the kernel does${why === null ? "" : ` (skippe
     expect(wrong).toEqual([]);
     expect([...unsure]).toEqual(["limit rate 1/day can go either way"]);
     const marks = items.find((item) => item.set?.name === "marks")?.set?.elem ?? [];
-    expect(new Set(p.setChanges.filter((c) => /^-?\d+$/.test(c.key)).map((c) => Number(c.key) >>> 0))).toEqual(
+    expect(new Set(p.setChanges.filter((c) => "name" in c.set && c.set.name === "marks").map((c) => Number(c.key) >>> 0))).toEqual(
       new Set(marks),
     );
   });

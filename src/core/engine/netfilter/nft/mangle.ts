@@ -134,6 +134,7 @@ const FIELDS: Readonly<Record<string, (s: EvalState, v: Value) => number>> = {
   flags: (s, v) => keep(s.pkt, "tcpFlags", Number(v)),
   type: (s, v) => keep(s.pkt, "icmpType", Number(v)),
   code: (s, v) => keep(s.pkt, "icmpCode", Number(v)),
+  id: (s, v) => keep(s.pkt, "icmpId", Number(v)),
 };
 
 function setTtl(s: EvalState, v: Value): number {
@@ -142,13 +143,13 @@ function setTtl(s: EvalState, v: Value): number {
   return NEXT;
 }
 
-function keep(p: Packet, name: "tos" | "tcpFlags" | "icmpType" | "icmpCode", value: number): number {
+function keep(p: Packet, name: "tos" | "tcpFlags" | "icmpType" | "icmpCode" | "icmpId", value: number): number {
   p[name] = value;
   return NEXT;
 }
 
 /** Fields that make another packet of it. */
-const DECISIVE: readonly string[] = ["protocol", "nexthdr", "version", "hdrlength", "length", "frag-off", "id"];
+const DECISIVE: readonly string[] = ["protocol", "nexthdr", "version", "hdrlength", "length", "frag-off"];
 
 function writer(protocol: string, field: string): Write | null {
   if (protocol === "ether" && (field === "saddr" || field === "daddr")) {
@@ -160,6 +161,7 @@ function writer(protocol: string, field: string): Write | null {
   if (field === "saddr") return (s, v) => setAddress(s, "src", v);
   if (field === "daddr") return (s, v) => setAddress(s, "dst", v);
   if (protocol === "ether" || protocol === "vlan" || DECISIVE.includes(field)) return () => UNSURE;
+  if (protocol === "ip" && field === "id") return null;
   return Object.hasOwn(FIELDS, field) ? FIELDS[field]! : null;
 }
 

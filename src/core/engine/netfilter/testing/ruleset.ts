@@ -40,7 +40,8 @@ export function table(lines: readonly string[], extras: RulesetExtras = {}): XtT
 export function run(program: XtTableProgram, chain: string, s: TestState): string {
   const found = program.chain(chain);
   if (found === null) throw new Error(`no chain ${chain}`);
-  return runBaseChain(found, found, "accept", s);
+  const { family, source } = found;
+  return runBaseChain(found, { family, table: found.table, chain, source }, "accept", s);
 }
 
 export type PacketFields = Parameters<typeof packet>[0];

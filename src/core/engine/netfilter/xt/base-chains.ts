@@ -64,6 +64,7 @@ export function xtBaseChains(
         policy: chain.policy === "DROP" ? "drop" : "accept",
         hasRules: chain.rules.length > 0,
         devices: [],
+        source: run.source,
       }),
     );
   }
@@ -71,6 +72,17 @@ export function xtBaseChains(
 }
 
 type Place = Pick<BaseChain, "type" | "hook" | "priority" | "registered">;
+
+/** Above every handle. */
+const LATE = 2 ** 52;
+
+/**
+ * A chain that holds nothing but the portmap plugin's jumps was registered when a pod with a hostPort first started:
+ * after the daemons that set a node up, whatever the age of its table. A likelihood, used among equal priorities only.
+ */
+function isPortmaps(chain: XtChain): boolean {
+  return chain.rules.length > 0 && chain.rules.every((r) => r.target.t === "jump" && r.target.chain.startsWith("CNI-"));
+}
 
 function placeOf(ruleset: XtRuleset, table: XtTable, chain: XtChain, inKernel: NftTable | null): Place | null {
   if (inKernel !== null) {
@@ -81,7 +93,7 @@ function placeOf(ruleset: XtRuleset, table: XtTable, chain: XtChain, inKernel: N
       type: typeOf(base.base.type),
       hook,
       priority: base.base.priority,
-      registered: registrationOf(inKernel, base),
+      registered: registrationOf(inKernel, base) + (isPortmaps(chain) ? LATE : 0),
     };
   }
   const hook = HOOKS.get(chain.name);

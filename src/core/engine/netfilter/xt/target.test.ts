@@ -3,6 +3,8 @@ import type { NatRequest } from "../context.ts";
 import { matches, run, table } from "../testing/ruleset.ts";
 import { connection, ip, packet, services, state } from "../testing/stub.ts";
 import type { TestState } from "../testing/stub.ts";
+import { UNSURE } from "../program.ts";
+import { compileTarget } from "./target.ts";
 
 function apply(target: string, s: TestState, extras: Parameters<typeof table>[1] = {}): string {
   const chain = s.hook.toUpperCase();
@@ -145,6 +147,12 @@ describe("targets that decide nothing", () => {
     const s = state(packet(), { hook: "postrouting" });
     expect(apply(target, s, { table: "mangle" })).toBe("accept");
     expect(s.trace.lines).toEqual(["mangle POSTROUTING continue", "mangle POSTROUTING policy accept"]);
+  });
+
+  it("does not know a chain that was not recorded", () => {
+    const s = state(packet());
+    const [effect] = compileTarget({ t: "jump", chain: "GONE" }, table([]));
+    expect([effect!(s), s.why]).toEqual([UNSURE, "the chain GONE was not recorded"]);
   });
 
   it("queues", () => {
