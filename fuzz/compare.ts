@@ -28,6 +28,7 @@ export function observed(raw: RawResult, names: readonly string[]): Observed {
     server: seen(raw.answer, names),
     delivered: seen(raw.delivered, names),
     sender: raw.sender ?? null,
+    unsent: raw.unsent ?? null,
   };
 }
 
@@ -54,6 +55,8 @@ export type Comparison = { kind: "same" } | { kind: "inconclusive"; why: string 
  * that too. An answer that admits not to know is inconclusive unless what it is sure of rules the observation out.
  */
 export function compare(answer: Answer, seenThere: Observed): Comparison {
+  // An IPv6 program may only answer from an address that its host has, not from one that a `local` route brought to it.
+  if (seenThere.unsent === "EINVAL") return { kind: "inconclusive", why: "the fuzzer's UDP server may not answer from the address that was asked" };
   const open = answer.outcomes.filter((o) => o.client === "inconclusive");
   if (answer.outcomes.some((o) => o.client !== "inconclusive" && agrees(o, seenThere))) {
     const unsure = open[0] ?? (answer.verdict === "inconclusive" ? answer.outcomes.find((o) => o.share === null) : undefined);

@@ -79,6 +79,8 @@ export interface Observed {
   delivered: Seen | null;
   /** ICMP: who the echo reply came from. */
   sender: string | null;
+  /** UDP: errno with which the server failed to answer. */
+  unsent: string | null;
 }
 
 export interface Seen {

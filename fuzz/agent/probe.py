@@ -1,8 +1,10 @@
 """Servers that say what they saw, and probes that say what their program met.
 
 A probe is a plain program: a TCP connect(), a request and an answer; a UDP send() and recv() on a connected
-socket; or an ICMP echo on a ping socket. With a size, Don't Fragment is set, as `ping -M do -s` does. Its errors are those that such a program meets; only ping asks for the error queue
-(IP_RECVERR), as ping(8) does.
+socket; or an ICMP echo on a ping socket. Datagrams that a server could not answer say why in `unsent`. With a size, Don't Fragment is set, as `ping -M do -s` does. Its errors are those that such a program meets; ping asks for the error queue
+(IP_RECVERR), as ping(8) does, and TCP: between namespaces of one machine an ICMP error comes back before
+connect() has let go of the socket, and tcp_v4_err then only keeps it for the next retransmission, a second
+later. The queue has it at once.
 """
 import errno, os, select, socket, struct, time
 
@@ -136,7 +138,7 @@ class Watch:
                 s.setsockopt(socket.SOL_SOCKET, SO_MARK, p["mark"])
             if p.get("ttl"):
                 s.setsockopt(level, socket.IPV6_UNICAST_HOPS if v6 else socket.IP_TTL, p["ttl"])
-            if proto == "icmp":
+            if proto != "udp":
                 s.setsockopt(level, IPV6_RECVERR if v6 else IP_RECVERR, 1)
             if p.get("size"):
                 s.setsockopt(level, IPV6_MTU_DISCOVER if v6 else IP_MTU_DISCOVER, PMTUDISC_DO)
@@ -187,6 +189,8 @@ class Watch:
             except OSError:
                 pass
             return
+        if p["proto"] != "udp" and "connected" not in self.results[i] and self.complaint(i, s):
+            return
         if p["proto"] == "tcp":
             code = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
@@ -210,15 +214,6 @@ class Watch:
                 except OSError as e:
                     self.settle(i, after=errno.errorcode.get(e.errno, str(e.errno)))
             return
-        if p["proto"] == "icmp":
-            try:
-                _, cmsgs, _, _ = s.recvmsg(65536, 512, MSG_ERRQUEUE)
-                for _, kind, value in cmsgs:
-                    if kind in (IP_RECVERR, IPV6_RECVERR):
-                        code, origin, t, c = struct.unpack_from("=IBBB", value)
-                        return self.settle(i, errno=errno.errorcode.get(code, str(code)), at="error", icmp=[origin, t, c])
-            except BlockingIOError:
-                pass
         try:
             data, sender = s.recvfrom(65536)
             self.settle(i, answer=data.decode(errors="replace") if p["proto"] == "udp" else "", sender=plain(sender[0]))
@@ -226,6 +221,20 @@ class Watch:
             pass
         except OSError as e:
             self.settle(i, errno=errno.errorcode.get(e.errno, str(e.errno)), at="recv")
+
+    def complaint(self, i, s):
+        """Takes an ICMP error off the error queue; true when there was one that ends the probe."""
+        try:
+            _, cmsgs, _, _ = s.recvmsg(65536, 512, MSG_ERRQUEUE)
+        except OSError:
+            return False
+        for _, kind, value in cmsgs:
+            if kind in (IP_RECVERR, IPV6_RECVERR):
+                code, origin, t, c = struct.unpack_from("=IBBB", value)
+                if code:
+                    self.settle(i, errno=errno.errorcode.get(code, str(code)), at="error", icmp=[origin, t, c])
+                    return True
+        return False
 
     def finish(self):
         for conn in self.accepted:

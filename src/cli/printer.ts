@@ -24,11 +24,13 @@ export interface Printer {
 
 function textPrinter(dir: Directory, options: WalkOptions, io: Io): Printer {
   const label = createLabels(dir);
+  const byFolder = new Map(dir.snapshot.namespaces.map((ns) => [ns.dir, ns.place]));
+  const placeOf = (file: string): string | undefined => byFolder.get(file.slice(0, file.lastIndexOf("/")));
   const style = styleFor(options.color, io);
   let first = true;
   return {
     async print(answer, mark) {
-      const settings: AnswerOptions = { width: widthFor(io), style, all: options.steps, mark, label };
+      const settings: AnswerOptions = { width: widthFor(io), style, all: options.steps, mark, label, placeOf };
       await io.out.write(lines([...(first ? [] : [""]), ...answerLines(answer, settings)]));
       first = false;
     },

@@ -415,6 +415,21 @@ export const unknown = answer("inconclusive", [
   },
 ]);
 
+/** Two ends that hang on something that is not known: no shares, and no verdict. */
+export const either = answer("inconclusive", [
+  { ...success(1), share: null, because: { text: "tcp LISTEN *:8080 (only if so: -m bpf is not modelled)" } },
+  {
+    share: null,
+    client: "timeout",
+    disposition: "dropped",
+    because: {
+      text: "-A INPUT -m bpf --bytecode 1,6 0 0 0 -j DROP (only if so: -m bpf is not modelled)",
+      source: { file: "nodes/n2/host/iptables-save.txt", line: 27 },
+    },
+    steps: toService(1),
+  },
+]);
+
 /** The reply dies: forward through, back dropped. */
 export const replyDropped = answer("failed", [
   {
@@ -471,6 +486,7 @@ export const answers: Record<string, Answer> = {
   refused,
   unreachable,
   unknown,
+  either,
   replyDropped,
   manyBackends,
 };

@@ -13,6 +13,7 @@ const options: AnswerOptions = {
   all: false,
   mark: 0,
   label: (a) => labels[a],
+  placeOf: (file) => /^nodes\/([^/]+)\/host\//.exec(file)?.[0].slice("nodes/".length, -1),
 };
 const text = (name: string, more: Partial<AnswerOptions> = {}): string =>
   `${answerLines(answers[name]!, { ...options, ...more }).join("\n")}\n`;

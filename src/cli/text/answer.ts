@@ -4,13 +4,14 @@ import { backendOf, backendText, formatEndpoint } from "./flow.ts";
 import { pathLines, type PathOptions } from "./path.ts";
 import { formatShare, largerFirst } from "./share.ts";
 import { clipRule, formatSource } from "./step.ts";
-import { failureText, groupOutcomes, verdictLine, type Group } from "./verdict.ts";
+import { failureText, groupOutcomes, verdictLine, type Group, type PlaceOf } from "./verdict.ts";
 import { pad, table, widthOf } from "./width.ts";
 import { dispositionWords } from "./words.ts";
 
 export interface AnswerOptions extends PathOptions {
   /** What an address is (`svc shop/web`); undefined where nobody knows. */
   label(address: string): string | undefined;
+  placeOf: PlaceOf;
 }
 
 /** More backends than this are counted; every one is shown with `all`. */
@@ -127,7 +128,8 @@ function groupLines(group: Group, alone: boolean, options: AnswerOptions): strin
   const more = group.outcomes.length - shown.length;
   const word = { answered: "answered", failed: "fails", inconclusive: "not known" }[group.kind];
   // The verdict above has already said why, unless there are several reasons.
-  const head = alone || group.kind === "answered" ? word : `${word}: ${failureText(group.outcomes[0]!)}`;
+  const head =
+    alone || group.kind === "answered" ? word : `${word}: ${failureText(group.outcomes[0]!, options.placeOf)}`;
   const tail = more > 0 ? [options.style.quiet(`  and ${more} more (--steps shows all)`)] : [];
   return ["", head, ...table(backendRows(shown, options), "  "), ...tail];
 }
@@ -138,7 +140,7 @@ function groupLines(group: Group, alone: boolean, options: AnswerOptions): strin
  */
 export function answerLines(answer: Answer, options: AnswerOptions): string[] {
   const groups = groupOutcomes(answer);
-  const out = [verdictLine(answer, options.style), options.style.quiet(titleLine(answer, options))];
+  const out = [verdictLine(answer, options.style, options.placeOf), options.style.quiet(titleLine(answer, options))];
   const failing = groups.some((g) => g.kind === "failed");
   let told: Outcome | null = null;
   for (const group of groups) {

@@ -45,11 +45,22 @@ function sideText(name: string, before: Header, changed: Changed, side: "src" | 
   return from === "" ? `${name} → ${to}` : `${name} ${from} → ${to}`;
 }
 
+/** What a step rewrote, in words. */
+export interface Changes {
+  /** `dst 10.96.0.1:443 → 172.30.0.10:6443`. */
+  addresses: string[];
+  /** `mark 0 → 0x4000`. */
+  marks: string[];
+}
+
+export function changesText(c: Changes | undefined): string {
+  return c === undefined ? "" : [...c.addresses, ...c.marks].join(", ");
+}
+
 /**
- * The changes of each step in words (`dst 10.96.0.1:443 → 172.30.0.10:6443`, `mark 0 → 0x4000`), by the step's index; empty
- * for a step that changes nothing. `mark` is the sending socket's. Changes of the TTL are left out: every hop makes one.
+ * The changes of each step in words, by the step's index; empty lists for a step that changes nothing. `mark` is the sending socket's. Changes of the TTL are left out: every hop makes one.
  */
-export function changesOf(answer: Answer, outcome: Outcome, mark = 0): string[] {
+export function changesOf(answer: Answer, outcome: Outcome, mark = 0): Changes[] {
   const steps = outcome.steps ?? [];
   const first = firstSource(steps);
   let layers: Header[] = [
@@ -74,21 +85,22 @@ export function changesOf(answer: Answer, outcome: Outcome, mark = 0): string[] 
     while (layers.length <= step.layer) layers.push({ ...UNKNOWN, mark: layers.at(-1)?.mark ?? 0 });
     const now = layers[step.layer]!;
     const changed = step.changed;
-    if (changed === undefined) return "";
-    const parts: string[] = [];
+    const addresses: string[] = [];
+    const marks: string[] = [];
+    if (changed === undefined) return { addresses, marks };
     const src = sideText("src", now, changed, "src");
-    if (src !== null) parts.push(src);
+    if (src !== null) addresses.push(src);
     const dst = sideText("dst", now, changed, "dst");
-    if (dst !== null) parts.push(dst);
+    if (dst !== null) addresses.push(dst);
     if (changed.mark !== undefined && changed.mark !== now.mark)
-      parts.push(`mark ${hex(now.mark)} → ${hex(changed.mark)}`);
-    if (changed.ctmark !== undefined) parts.push(`ctmark → ${hex(changed.ctmark)}`);
+      marks.push(`mark ${hex(now.mark)} → ${hex(changed.mark)}`);
+    if (changed.ctmark !== undefined) marks.push(`ctmark → ${hex(changed.ctmark)}`);
     now.src = changed.src ?? now.src;
     now.dst = changed.dst ?? now.dst;
     now.sport = changed.sport ?? now.sport;
     now.dport = changed.dport ?? now.dport;
     now.mark = changed.mark ?? now.mark;
-    return parts.join(", ");
+    return { addresses, marks };
   });
 }
 

@@ -1,14 +1,20 @@
 /** Which steps of a path a reader wants by default, and which are folded into a count. */
-import type { Source } from "../../core/model/source.ts";
-import type { Step } from "../../core/model/walk.ts";
+import type { Outcome, Step } from "../../core/model/walk.ts";
+import { changesText, type Changes } from "./flow.ts";
 
 /** What a path shows in one place: a step, or how many were folded there. */
 export type Shown = { step: Step; index: number } | { folded: readonly Step[] };
 
 const FINAL = new Set(["drop", "reject", "stolen", "queue"]);
 
-function sameSource(a: Source | undefined, b: Source | undefined): boolean {
-  return a !== undefined && b !== undefined && a.file === b.file && a.line === b.line;
+/**
+ * Whether a step is the decision that settled an outcome. A file of JSON is one long line, which many steps name, so there
+ * the words must agree too.
+ */
+export function decides(step: Step, because: Outcome["because"]): boolean {
+  const [a, b] = [step.source, because.source];
+  if (a === undefined || b === undefined || a.file !== b.file || a.line !== b.line) return false;
+  return !a.file.endsWith(".json") || because.text.includes(step.text) || step.text.includes(because.text);
 }
 
 const isRule = (step: Step): boolean => step.kind === "rule" || step.kind === "policy";
@@ -17,8 +23,8 @@ const isRule = (step: Step): boolean => step.kind === "rule" || step.kind === "p
 const USUAL_LOOKUP = /\b(?:lookup|table)\s+(?:local|main|default|25[345])\b/;
 
 /** Whether a step matters by itself. `changes` is its rewriting in words. */
-function matters(step: Step, changes: string, because: Source | undefined): boolean {
-  if (sameSource(step.source, because) || changes !== "") return true;
+function matters(step: Step, changes: string, because: Outcome["because"]): boolean {
+  if (decides(step, because) || changes !== "") return true;
   switch (step.kind) {
     case "rule":
     case "policy":
@@ -53,9 +59,9 @@ function targetOf(step: Step): string | null {
  */
 export function foldSteps(
   steps: readonly Step[],
-  changes: readonly string[],
+  changes: readonly Changes[],
   offset: number,
-  because: Source | undefined,
+  because: Outcome["because"],
 ): Shown[] {
   const keep = new Set<number>();
   let jumps: { index: number; table: string; target: string }[] = [];
@@ -64,7 +70,7 @@ export function foldSteps(
       const table = `${step.layer} ${step.family} ${step.table}`;
       // A chain that is not the innermost jump's target was returned to, or is a base chain of its own.
       while (jumps.length > 0 && (jumps.at(-1)!.target !== step.chain || jumps.at(-1)!.table !== table)) jumps.pop();
-      if (matters(step, changes[offset + i] ?? "", because)) {
+      if (matters(step, changesText(changes[offset + i]), because)) {
         for (const j of jumps) keep.add(j.index);
         keep.add(i);
       }
@@ -73,7 +79,7 @@ export function foldSteps(
       return;
     }
     if (!isRule(step)) jumps = [];
-    if (matters(step, changes[offset + i] ?? "", because)) keep.add(i);
+    if (matters(step, changesText(changes[offset + i]), because)) keep.add(i);
   });
 
   const out: Shown[] = [];

@@ -1,7 +1,7 @@
 /** The path of one outcome: hop by hop there, and shorter back. */
 import type { Answer, Outcome, Step } from "../../core/model/walk.ts";
-import { changesOf } from "./flow.ts";
-import { foldedText, foldSteps } from "./fold.ts";
+import { changesOf, changesText, type Changes } from "./flow.ts";
+import { decides, foldedText, foldSteps } from "./fold.ts";
 import { foldedCells, layoutSteps, stepCells, type Layout, type StepCells } from "./step.ts";
 import { wrapWords } from "./width.ts";
 
@@ -34,17 +34,13 @@ export function hopsOf(steps: readonly Step[], from = 0): Hop[] {
   return hops;
 }
 
-function hopLines(hop: Hop, outcome: Outcome, changes: readonly string[], options: PathOptions): string[] {
-  const because = outcome.because.source;
+function hopLines(hop: Hop, outcome: Outcome, changes: readonly Changes[], options: PathOptions): string[] {
   const failed = outcome.client !== "answered";
-  const cellsOf = (step: Step, index: number): StepCells => {
-    const at = step.source;
-    const decides = at !== undefined && because !== undefined && at.file === because.file && at.line === because.line;
-    return stepCells(step, changes[index] ?? "", decides, failed);
-  };
+  const cellsOf = (step: Step, index: number): StepCells =>
+    stepCells(step, changesText(changes[index]), decides(step, outcome.because), failed);
   const rows = options.all
     ? hop.steps.map((step, i) => cellsOf(step, hop.offset + i))
-    : foldSteps(hop.steps, changes, hop.offset, because).map((shown) =>
+    : foldSteps(hop.steps, changes, hop.offset, outcome.because).map((shown) =>
         "folded" in shown
           ? foldedCells(foldedText(shown.folded), shown.folded[0]!.layer)
           : cellsOf(shown.step, shown.index),
@@ -53,10 +49,10 @@ function hopLines(hop: Hop, outcome: Outcome, changes: readonly string[], option
 }
 
 /** The reply in one breath: `n2/host (src 10.244.1.2:8080 → 10.96.0.1:80) → n1/host → …`. */
-function shortReply(hops: readonly Hop[], changes: readonly string[], options: PathOptions): string[] {
+function shortReply(hops: readonly Hop[], changes: readonly Changes[], options: PathOptions): string[] {
   const words: string[] = [];
   hops.forEach((hop, i) => {
-    const did = hop.steps.map((_, k) => changes[hop.offset + k] ?? "").filter((c) => c !== "");
+    const did = hop.steps.flatMap((_, k) => changes[hop.offset + k]?.addresses ?? []);
     const arrow = i === 0 ? "" : "→ ";
     words.push(
       `${arrow}${hop.at}${did.length === 0 ? "" : ` (${[...new Set(did)].map((d) => options.style.change(d)).join("; ")})`}`,

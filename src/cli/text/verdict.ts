@@ -34,21 +34,20 @@ export function groupOutcomes(answer: Answer): Group[] {
   return [...groups.values()].toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
 }
 
-/** The place where an outcome was settled: its deciding step's, else the namespace that the deciding file describes. */
-export function settledAt(outcome: Outcome): string | null {
-  const source = outcome.because.source;
-  if (source === undefined) return outcome.steps?.at(-1)?.at ?? null;
-  const step = outcome.steps?.findLast((s) => s.source?.file === source.file && s.source.line === source.line);
-  if (step !== undefined) return step.at;
-  const host = /^nodes\/([^/]+)\/host\//.exec(source.file);
-  return host === null ? null : `${host[1]}/host`;
+/** Which namespace a file of the snapshot describes; undefined for files of none. */
+export type PlaceOf = (file: string) => string | undefined;
+
+/** The place where an outcome was settled: the one that the deciding file describes, else where the path ends. */
+function settledAt(outcome: Outcome, placeOf: PlaceOf): string | undefined {
+  const file = outcome.because.source?.file;
+  return (file === undefined ? undefined : placeOf(file)) ?? outcome.steps?.at(-1)?.at;
 }
 
 /** `times out: dropped at n2/host by -A … (nodes/n2/host/iptables-save.txt:40)`. */
-export function failureText(outcome: Outcome): string {
-  const at = settledAt(outcome);
+export function failureText(outcome: Outcome, placeOf: PlaceOf): string {
+  const at = settledAt(outcome, placeOf);
   const source = formatSource(outcome.because.source);
-  const where = at === null ? "" : ` at ${at}`;
+  const where = at === undefined ? "" : ` at ${at}`;
   const what = dispositionWords(outcome.disposition);
   const why =
     outcome.because.text === ""
@@ -115,15 +114,25 @@ function answeredText(outcomes: readonly Outcome[]): string {
 }
 
 /** Why groups end as they do; each with its share when there are several. */
-function reasons(list: readonly Group[]): string {
-  if (list.length === 1) return failureText(list[0]!.outcomes[0]!);
+function reasons(list: readonly Group[], placeOf: PlaceOf): string {
+  if (list.length === 1) return failureText(list[0]!.outcomes[0]!, placeOf);
   return list
-    .map((g) => `${formatFraction(sumOf(g.outcomes.map((o) => o.share)))} ${failureText(g.outcomes[0]!)}`)
+    .map((g) => `${formatFraction(sumOf(g.outcomes.map((o) => o.share)))} ${failureText(g.outcomes[0]!, placeOf)}`)
     .join("; ");
 }
 
+/** Both ends of what hangs on something that is not known. */
+function eitherWay(groups: readonly Group[], placeOf: PlaceOf): string {
+  const ends = groups.map((g) =>
+    g.kind === "answered"
+      ? `it may be answered ${answeredText(g.outcomes)}`
+      : `it may fail: ${failureText(g.outcomes[0]!, placeOf)}`,
+  );
+  return ends.toReversed().join("; ");
+}
+
 /** The verdict of an answer in one sentence. */
-export function verdictLine(answer: Answer, style: Style): string {
+export function verdictLine(answer: Answer, style: Style, placeOf: PlaceOf): string {
   const groups = groupOutcomes(answer);
   const failed = groups.filter((g) => g.kind === "failed");
   const unsure = groups.filter((g) => g.kind === "inconclusive");
@@ -138,10 +147,10 @@ export function verdictLine(answer: Answer, style: Style): string {
     case "answered":
       return `${style.good("ANSWERED")} ${answeredText(answer.outcomes)}`;
     case "failed":
-      return `${style.bad("NEVER ANSWERED:")} ${reasons(failed)}`;
+      return `${style.bad("NEVER ANSWERED:")} ${reasons(failed, placeOf)}`;
     case "mixed":
-      return `${style.bad(`FAILS${forShare(failed)}:`)} ${reasons(failed)}${unsure.length === 0 ? "" : `; not known${forShare(unsure)}: ${reasons(unsure)}`}`;
+      return `${style.bad(`FAILS${forShare(failed)}:`)} ${reasons(failed, placeOf)}${unsure.length === 0 ? "" : `; not known${forShare(unsure)}: ${reasons(unsure, placeOf)}`}`;
     case "inconclusive":
-      return `${style.unsure(`NOT KNOWN${forShare(unsure)}:`)} ${reasons(unsure.length > 0 ? unsure : groups)}`;
+      return `${style.unsure(`NOT KNOWN${forShare(unsure)}:`)} ${unsure.length > 0 ? reasons(unsure, placeOf) : eitherWay(groups, placeOf)}`;
   }
 }

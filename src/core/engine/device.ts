@@ -57,6 +57,8 @@ export class Device implements RuleDevice {
   /** Neighbours by address key. */
   readonly neigh4 = new Map<number | string, Neighbour>();
   readonly neigh6 = new Map<number | string, Neighbour>();
+  /** Whom a broadcast from here reaches (neighbour.ts); null until first asked. */
+  domain: { reached: readonly Device[]; gap: string | null } | null = null;
   private confCache: DeviceConf | null = null;
 
   constructor(ns: Ns, link: Link) {

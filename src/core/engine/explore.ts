@@ -27,6 +27,8 @@ export interface Happening<T> {
   /** The likeliest way to it, and how likely that one is (0…1, an unknown's two answers taken as even). */
   way: Way;
   peak: number;
+  /** Every way to it with its own share; empty unless asked for. */
+  ways: readonly { way: Way; share: Fraction | null }[];
   /** What is not known, when `share` is null. */
   because: { why: string; source: Source | null } | null;
 }
@@ -115,7 +117,7 @@ function fold<T>(
   const point = first.points[depth];
   if (point === undefined) {
     const way = first.points.map((p) => p.index);
-    return new Map([[keyOf.fine(first.value), { share: ONE, value: first.value, way, peak: 1, because: null }]]);
+    return new Map([[keyOf.fine(first.value), { share: ONE, value: first.value, way, peak: 1, because: null, ways: keyOf.everyWay ? [{ way, share: ONE }] : NO_WAYS }]]);
   }
   const parts: { index: number; map: Map<string, Happening<T>> }[] = [];
   for (let i = from; i < to;) {
@@ -137,7 +139,7 @@ function merge<T>(out: Map<string, Happening<T>>, key: string, h: Happening<T>):
   }
   const share = old.share === null || h.share === null ? null : addFraction(old.share, h.share);
   const likelier = h.peak > old.peak ? h : old;
-  out.set(key, { ...likelier, share, because: old.because ?? h.because });
+  out.set(key, { ...likelier, share, because: old.because ?? h.because, ways: old.ways.length === 0 ? NO_WAYS : [...old.ways, ...h.ways] });
 }
 
 function foldChance<T>(
@@ -150,7 +152,8 @@ function foldChance<T>(
     const weight = weights[index]!;
     for (const [key, h] of map) {
       const share = h.share === null ? null : mulFraction(h.share, weight, sum);
-      merge(out, key, { ...h, share, peak: (h.peak * weight) / sum });
+      const ways = h.ways.map((w) => ({ way: w.way, share: w.share === null ? null : mulFraction(w.share, weight, sum) }));
+      merge(out, key, { ...h, share, peak: (h.peak * weight) / sum, ways });
     }
   }
   return out;
@@ -190,7 +193,8 @@ function foldUnknown<T>(
   const because = { why: point.why, source: point.source };
   for (const part of [a, b]) {
     for (const [key, h] of part.map) {
-      merge(out, key, { ...h, share: null, peak: h.peak / 2, because: h.because ?? because });
+      const ways = h.ways.map((w) => ({ way: w.way, share: null }));
+      merge(out, key, { ...h, share: null, peak: h.peak / 2, because: h.because ?? because, ways });
     }
   }
   return out;
@@ -200,7 +204,11 @@ function foldUnknown<T>(
 export interface KeyOf<T> {
   fine: (value: T) => string;
   coarse: (value: T) => string;
+  /** Keep every way of each happening, not only the likeliest. */
+  everyWay: boolean;
 }
+
+const NO_WAYS: readonly never[] = [];
 
 /** More ways than this are not tried; what is left becomes one inconclusive happening. */
 export const MAX_WAYS = 20_000;
@@ -220,7 +228,7 @@ export function explore<T>(
     oracle.rewind();
     const value = run(oracle);
     if (oracle.points.length === 0) {
-      return { happenings: [{ share: ONE, value, way: [], peak: 1, because: null }], complete };
+      return { happenings: [{ share: ONE, value, way: [], peak: 1, because: null, ways: keyOf.everyWay ? [{ way: [], share: ONE }] : NO_WAYS }], complete };
     }
     runs.push({ value, points: oracle.points.slice() });
     if (runs.length >= MAX_WAYS) {

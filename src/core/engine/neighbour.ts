@@ -34,7 +34,7 @@ export function resolve(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet): Res
   if (ip.v === 4 && ip.a >>> 28 === 0xe) return { t: "mac", mac: MULTICAST4(ip) };
   if (ip.v === 6 && ip.a >>> 24 === 0xff) return { t: "mac", mac: MULTICAST6(ip) };
   const entry = (ip.v === 4 ? dev.neigh4 : dev.neigh6).get(ip.key);
-  if (entry !== undefined && VALID.has(entry.state) && entry.mac !== null) {
+  if (entry !== undefined && VALID.has(entry.state) && entry.mac !== null && isThere(run, dev, ip, entry)) {
     if (run.recording)
       run.step(
         ns,
@@ -48,6 +48,28 @@ export function resolve(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet): Res
   return ask(run, ns, dev, ip, pkt, entry);
 }
 
+/** Everyone that a broadcast from `dev` reaches, and what of that could not be followed. State only: found once for each device. */
+function domainOf(dev: Device): { reached: readonly Device[]; gap: string | null } {
+  if (dev.domain === null) {
+    const reached: Device[] = [];
+    const gap = leave(dev, reached, new Set());
+    dev.domain = { reached, gap };
+  }
+  return dev.domain;
+}
+
+/**
+ * Whether a neighbour entry still leads somewhere. Entries that the kernel learned are checked when used (NUD_DELAY, NUD_PROBE):
+ * one whose MAC nobody has any more loses the packets of the first seconds and has failed from then on, so either can be met.
+ */
+function isThere(run: Run, dev: Device, ip: Ip, entry: Neighbour): boolean {
+  if (entry.state === "PERMANENT" || entry.state === "NOARP") return true;
+  const { reached, gap } = domainOf(dev);
+  if (gap !== null || reached.some((d) => d.mac === entry.mac)) return true;
+  const why = `the entry of ${formatIp(ip)} on ${dev.ns.place} ${dev.name} is a leftover (${entry.state}): nobody has ${entry.mac} any more, and the kernel finds out some seconds after the next packet`;
+  return !run.unknownOnce(`leftover ${dev.ns.place} ${dev.name} ${ip.key}`, why, entry.source);
+}
+
 /** What an ARP request or neighbour solicitation would bring. */
 function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbour | undefined): Resolution {
   const vxlan = dev.link.kind;
@@ -57,8 +79,7 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
       why: `no neighbour entry for ${formatIp(ip)} on ${dev.name}, which answers requests itself`,
       source: entry?.source ?? null,
     };
-  const reached: Device[] = [];
-  const gap = leave(dev, reached, new Set());
+  const { reached, gap } = domainOf(dev);
   const sender = senderOf(ns, dev, ip, pkt);
   const macs = new Map<string, Device>();
   for (const to of reached) {

@@ -22,6 +22,8 @@ export type ResolvedQuestion = Question;
 export interface AskOptions {
   /** Adds the steps of each outcome's likeliest path. */
   steps?: boolean;
+  /** Adds every path of each outcome with its own share, at most MAX_PATHS of them. */
+  paths?: boolean;
   /** Adds rules that did not match. */
   allRules?: boolean;
 }
@@ -120,9 +122,18 @@ function outcomeOf(world: World, a: Attempt, h: Happening<Result>, opts: AskOpti
       clientAddress: formatIp(r.server.clientAddress),
     };
   }
+  if (opts.paths === true) {
+    out.paths = h.ways.slice(0, MAX_PATHS).map((w) => ({
+      share: w.share === null ? null : toShare(w.share),
+      steps: stepsOf(world, a, w.way, opts.allRules === true),
+    }));
+  }
   if (opts.steps === true) out.steps = stepsOf(world, a, h.way, opts.allRules === true);
   return out;
 }
+
+/** Paths that are shown of one outcome. */
+const MAX_PATHS = 64;
 
 function verdictOf(outcomes: readonly Outcome[]): Answer["verdict"] {
   if (outcomes.some((o) => o.client === "inconclusive")) return "inconclusive";
@@ -135,10 +146,7 @@ function verdictOf(outcomes: readonly Outcome[]): Answer["verdict"] {
 /** Everything that can become of the question's packet. Throws QuestionError; never hangs. */
 export function ask(world: World, q: ResolvedQuestion, opts: AskOptions = {}): Answer {
   const a = toAttempt(world, q);
-  const { happenings, complete } = explore((oracle) => attempt(new Run(world, oracle, false, false), a), {
-    fine,
-    coarse,
-  });
+  const { happenings, complete } = explore((oracle) => attempt(new Run(world, oracle, false, false), a), { fine, coarse, everyWay: opts.paths === true });
   const outcomes = happenings.map((h) => outcomeOf(world, a, h, opts));
   if (!complete) {
     for (const o of outcomes) o.share = null;

@@ -114,7 +114,10 @@ export interface Outcome {
   disposition: Disposition;
   server?: { at: string; address: string; port: number; clientAddress: string };
   because: { text: string; source?: Source };
+  /** The likeliest path. */
   steps?: Step[];
+  /** Every path to this outcome with its own share (`--paths`). */
+  paths?: { share: Share | null; steps: Step[] }[];
 }
 
 export interface Answer {

@@ -9,6 +9,8 @@ export interface CommandRecord {
   /** Null when it was ended by something else (a time-out, a signal). */
   exit: number | null;
   stderr: string;
+  /** Length of the recorded output in bytes; null when the recorder did not note it. Tells a cut file from a whole one. */
+  bytes: number | null;
   source: Source;
 }
 
@@ -26,6 +28,7 @@ export function parseCommands(text: string, file: string): Map<string, CommandRe
       command: field(doc, row, "command", "string"),
       exit: optional(doc, row, "exit", "integer"),
       stderr: optional(doc, row, "stderr", "string") ?? "",
+      bytes: optional(doc, row, "bytes", "integer"),
       source,
     };
     records.set(record.file, record);

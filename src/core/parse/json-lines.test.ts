@@ -41,6 +41,68 @@ describe("lines", () => {
   });
 });
 
+describe("lines where the value is not in the order of the text", () => {
+  const cases: [what: string, text: string, pick: (v: JsonObject) => JsonValue | undefined, line: number][] = [
+    ["a name that is a number", '{"b":\n{},"1":\n{}}', (v) => v["1"], 3],
+    ["a name that is a number, escaped", '{"b":\n{},"\\u0031":\n{}}', (v) => v["1"], 3],
+    ["a repeated name", '{"a":1,"b":\n{},"a":\n{}}', (v) => v["a"], 3],
+    ["a repeated name within what is dropped", '{"a":\n{"x":{}},"a":\n{}}', (v) => v["a"], 3],
+  ];
+  test.each(cases)("%s", (_, text, pick, line) => expect(lineOf(parseJson(text, "f"), pick)).toBe(line));
+});
+
+test("every line is the one on which the text has the bracket", () => {
+  // Each object and array says where it is meant to be: its line is written into it.
+  const shape = fc.letrec<{ node: unknown }>((tie) => ({
+    node: fc.oneof(
+      { depthSize: "small" },
+      fc.constant('s\\"{[,:'),
+      fc.nat(),
+      fc.array(tie("node"), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom("a", "b", "1", "x\\", "__proto__"), tie("node"), { maxKeys: 3 }),
+    ),
+  })).node;
+  fc.assert(
+    fc.property(shape, fc.array(fc.constantFrom("", "\n", " ", "\n\n"), { minLength: 1 }), (v, gaps) => {
+      let text = "";
+      const lines: number[] = [];
+      let at = 0;
+      const gap = (): void => {
+        text += gaps[at++ % gaps.length]!;
+      };
+      const write = (x: unknown): void => {
+        gap();
+        if (typeof x !== "object" || x === null) text += JSON.stringify(x);
+        else {
+          lines.push(text.split("\n").length);
+          const entries = Array.isArray(x) ? x.map((e) => [null, e] as const) : Object.entries(x).toReversed();
+          text += Array.isArray(x) ? "[" : "{";
+          entries.forEach(([name, e], i) => {
+            if (i > 0) text += ",";
+            gap();
+            if (name !== null) text += `${JSON.stringify(name)}:`;
+            write(e);
+          });
+          gap();
+          text += Array.isArray(x) ? "]" : "}";
+        }
+      };
+      write(v);
+      const doc = parseJson(text, "f");
+      const found: number[] = [];
+      const read = (x: unknown, like: unknown): void => {
+        if (typeof x !== "object" || x === null) return;
+        found.push(doc.line(x));
+        if (Array.isArray(x)) x.forEach((e, i) => read(e, (like as unknown[])[i]));
+        else for (const [name, e] of Object.entries(like as object).toReversed()) read((x as JsonObject)[name], e);
+      };
+      read(doc.value, v);
+      expect(found).toEqual(lines);
+    }),
+    { numRuns: 500 },
+  );
+});
+
 describe("malformed input names its line", () => {
   const cases: [text: string, message: string][] = [
     ["", "f.json:1: JSON is cut off: expected a value"],

@@ -28,8 +28,8 @@ function tcpFlags(text: string): number {
 }
 
 /**
- * `-m tcp`, `udp`, `sctp`, `dccp`, `udplite`: one match for each option. Without options it asks nothing that -p has not asked,
- * except for a whole header: that is a source port of 0:65535, as the kernel stores it. Null for options that are not modelled.
+ * `-m tcp`, `udp`, `sctp`, `dccp`, `udplite`: one match for each option that asks something. A module that asks for nothing but a whole
+ * header is a source port of 0:65535, as the kernel stores it. Null for options that are not modelled.
  */
 export function portMatches(ext: string, w: Words): readonly XtMatch[] | null {
   const matches: XtMatch[] = [];

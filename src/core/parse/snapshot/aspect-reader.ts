@@ -26,6 +26,17 @@ export interface NodeContext {
 /** `json`: the command prints something even when there is nothing. `text`: it then prints nothing. */
 export type Format = "json" | "text";
 
+/** How many bytes the text takes as UTF-8. */
+function utf8Length(text: string): number {
+  let length = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    // A surrogate pair is two units and four bytes, so each half counts as two.
+    if (c > 0x7f) length += c > 0x7ff && (c < 0xd800 || c > 0xdfff) ? 2 : 1;
+  }
+  return length;
+}
+
 export class AspectReader {
   readonly missing = new Map<Aspect, string>();
   readonly context: NodeContext;
@@ -82,6 +93,12 @@ export class AspectReader {
     }
     if (record !== undefined && wasInterrupted(record)) {
       this.missing.set(aspect, failureText(record));
+      return undefined;
+    }
+    const printed = record?.bytes ?? null;
+    const length = printed === null ? null : utf8Length(text ?? "");
+    if (record !== undefined && printed !== length) {
+      this.missing.set(aspect, `${name} has ${length} bytes, but ${record.command} printed ${printed}`);
       return undefined;
     }
     if (!blank) return text;

@@ -1,6 +1,7 @@
 /** The iptables rulesets of one namespace and family: of which backend they are, and whether all of them were recorded. */
 import type { Aspect } from "../../model/namespace.ts";
 import type { NftJson, NftRuleset, NftTable } from "../../model/nftables.ts";
+import { ParseError } from "../../model/source.ts";
 import type { XtRuleset } from "../../model/xtables.ts";
 import { parseIptablesSave } from "../iptables-save.ts";
 import type { AspectReader } from "./aspect-reader.ts";
@@ -87,8 +88,22 @@ function compareWithNft(
   }
 }
 
+/**
+ * Reads a save. Beyond what the parser refuses, a save is cut off when its last line is not whole, or when it begins with
+ * iptables-save's own header and does not end with its own last line (xtables-save.c and iptables-save.c print both for
+ * every table, or nothing at all). A cut right between two tables cannot be seen here.
+ */
+function parseWhole(text: string, file: string, family: "ip" | "ip6"): XtRuleset {
+  const ruleset = parseIptablesSave(text, file, family);
+  const end = text.endsWith("\n") ? text.length - 1 : text.length;
+  const last = text.slice(text.lastIndexOf("\n", end - 1) + 1, end);
+  const ended = last.startsWith("# Completed on ") || last.startsWith("# Table `") || !text.startsWith("# ");
+  if (end < text.length && ended) return ruleset;
+  throw new ParseError({ file, line: text.slice(0, end).split("\n").length }, "cut off: not the last line that iptables-save prints");
+}
+
 function readFamily(reader: AspectReader, names: Names, nft: NftRuleset | null): XtRuleset[] {
-  const parse = (text: string, file: string): XtRuleset => parseIptablesSave(text, file, names.family);
+  const parse = (text: string, file: string): XtRuleset => parseWhole(text, file, names.family);
   const saved = reader.read<XtRuleset | undefined>(names.aspect, names.file, "text", undefined, parse);
   // Only the nf_tables one speaks of incompatible tables, and it does so before any header.
   if (saved?.incompatible !== undefined) saved.backend = "nft";

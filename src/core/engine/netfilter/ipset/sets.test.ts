@@ -45,9 +45,9 @@ create him hash:ip,mac family inet hashsize 1024 maxelem 65536
 add him 10.0.0.1,02:00:00:00:00:0A
 create hik hash:ip,mark family inet markmask 0x0000ff00 hashsize 1024 maxelem 65536
 add hik 10.0.0.1,0x00001200
-create bip bitmap:ip range 10.0.0.0/16
+create bip bitmap:ip range 10.0.0.0-10.0.255.255
 add bip 10.0.0.1
-create bim bitmap:ip,mac range 10.0.0.0/24
+create bim bitmap:ip,mac range 10.0.0.0-10.0.0.255
 add bim 10.0.0.1
 add bim 10.0.0.3,02:00:00:00:00:0A
 create bp bitmap:port range 0-1024

@@ -4,7 +4,7 @@ import type { SpawnSyncReturns } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TCP, UDP } from "../../packet.ts";
 import type { Packet } from "../../packet.ts";
-import { connection, device, load, packet, run } from "./test-runner.ts";
+import { connection, device, load, packet, run } from "../../../../../test/support/nft-runner.ts";
 
 const NETNS = `kw-nft-${process.pid}`;
 
@@ -323,8 +323,8 @@ describe.skipIf(why !== null)(`as the kernel does${why === null ? "" : ` (skippe
     expect(wrong).toEqual([]);
     expect([...unsure]).toEqual(["limit rate 1/day can go either way"]);
     const marks = items.find((item) => item.set?.name === "marks")?.set?.elem ?? [];
-    expect(new Set(p.setChanges.filter((c) => "name" in c.set && c.set.name === "marks").map((c) => Number(c.key) >>> 0))).toEqual(
-      new Set(marks),
-    );
+    expect(
+      new Set(p.setChanges.filter((c) => "name" in c.set && c.set.name === "marks").map((c) => Number(c.key) >>> 0)),
+    ).toEqual(new Set(marks));
   });
 });

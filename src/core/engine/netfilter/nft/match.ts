@@ -75,9 +75,13 @@ function keyMatch(scope: RuleScope, op: string, key: readonly Expr[], right: Nft
 function dynamic(scope: RuleScope, op: string, left: Expr, right: NftJson): Match {
   const other = compileExpr(scope, right, { type: left.type });
   const test: Test = (s) => {
+    const x = left.load(s);
+    if (x === null) return NO;
+    if (x === undefined) return MAYBE;
     const y = other.load(s);
     if (y === null) return NO;
-    return y === undefined ? MAYBE : compare(left, op, { lo: y, hi: y })(s);
+    if (y === undefined) return MAYBE;
+    return holds(left, op, { lo: y, hi: y })(x) ? YES : NO;
   };
   return decided(test, left.asks || other.asks);
 }

@@ -1,5 +1,4 @@
 /** nft's `payload` expression: fields of headers (nft_payload_eval; the header layouts are nft's proto.c). */
-import type { NftJson } from "../../../model/nftables.ts";
 import type { Packet } from "../../packet.ts";
 import { ICMP, IPV6_ICMP, SCTP, TCP, UDP } from "../../packet.ts";
 import type { EvalState } from "../program.ts";
@@ -287,9 +286,4 @@ export function rawField(body: NftObject, v: 4 | 6): { protocol: string; field: 
     "th 16/16": { protocol: "th", field: "dport" },
   };
   return known[at] ?? ports[at] ?? null;
-}
-
-/** Whether JSON is a payload expression with this protocol and field. */
-export function isField(json: NftJson | undefined, protocol: string, name: string): boolean {
-  return JSON.stringify(json) === JSON.stringify({ payload: { protocol, field: name } });
 }

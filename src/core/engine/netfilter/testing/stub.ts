@@ -5,8 +5,8 @@ import type { Changed } from "../../../model/walk.ts";
 import type { Connection } from "../../connection.ts";
 import type { Oracle } from "../../oracle.ts";
 import { Packet } from "../../packet.ts";
-import type { Hook, RuleDevice, RuleRef, RuleServices, RuleTrace } from "../context.ts";
-import type { ChainProgram, EvalState } from "../program.ts";
+import type { RuleDevice, RuleRef, RuleServices, RuleTrace } from "../context.ts";
+import type { EvalState } from "../program.ts";
 
 /** An address that is known to be one. */
 export function ip(text: string): Ip {
@@ -121,7 +121,7 @@ export interface TestState extends EvalState {
 }
 
 /** The state of a packet at a hook. */
-export function state(pkt: Packet, fields: Partial<TestState> & { hook?: Hook; target?: ChainProgram } = {}): TestState {
+export function state(pkt: Packet, fields: Partial<TestState> = {}): TestState {
   return {
     pkt,
     hook: "forward",

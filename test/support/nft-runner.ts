@@ -1,13 +1,19 @@
 /** For tests: runs a chain for a packet with an oracle and services that say what the test wants, and tells what was met. */
-import { ip4, parseIp } from "../../../model/address.ts";
-import type { Ip } from "../../../model/address.ts";
-import { parseNftJson } from "../../../parse/nft-json.ts";
-import type { Connection } from "../../connection.ts";
-import { Packet } from "../../packet.ts";
-import type { FibAnswer, NatRequest, RuleContext, RuleDevice, RuleServices } from "../context.ts";
-import { runBaseChain } from "../run.ts";
-import { compileNftTable } from "./table.ts";
-import type { CompiledNftTable } from "./table.ts";
+import { parseIp } from "../../src/core/model/address.ts";
+import type { Ip } from "../../src/core/model/address.ts";
+import { parseNftJson } from "../../src/core/parse/nft-json.ts";
+import type { Connection } from "../../src/core/engine/connection.ts";
+import { Packet } from "../../src/core/engine/packet.ts";
+import type {
+  FibAnswer,
+  NatRequest,
+  RuleContext,
+  RuleDevice,
+  RuleServices,
+} from "../../src/core/engine/netfilter/context.ts";
+import { runBaseChain } from "../../src/core/engine/netfilter/run.ts";
+import { compileNftTable } from "../../src/core/engine/netfilter/nft/table.ts";
+import type { CompiledNftTable } from "../../src/core/engine/netfilter/nft/table.ts";
 
 export const device = (name: string, over: Partial<RuleDevice> = {}): RuleDevice => ({
   index: 2,
@@ -181,9 +187,6 @@ export function run({ compiled, handleOf }: Loaded, chain: string, pkt: Packet, 
   met.rejectWith = ctx.rejectWith;
   return met;
 }
-
-/** 10.0.0.n and the like, for generated cases. */
-export const numbered = (n: number): Ip => ip4(n);
 
 /** A ruleset of one table `t` as `nft -j` prints it: rules as lists of statements, by chain; sets as they stand. */
 export function ruleset(
