@@ -11,6 +11,8 @@ export interface KubeProxyOptions {
   endpointsPerService: number;
   /** Nodes over which the endpoints are spread, round robin. */
   nodes: number;
+  /** Pods of a node that Services share as endpoints, in turn. Default: every endpoint is a pod of its own. */
+  podsPerNode?: number;
   /** Seed of addresses' order, counters and the order of Services. Default 1. */
   seed?: number;
   /** Print packet and byte counters before rules, as `iptables-save -c`. Default true. */
@@ -41,16 +43,17 @@ const SERVICE_SIZE = 2 ** 20;
 /** 10.128.0.0/9: pods of all nodes. */
 const POD_BASE = 0x0a800000;
 const POD_SIZE = 2 ** 23;
-const CLUSTER_CIDR = "10.128.0.0/9";
+export const CLUSTER_CIDR = "10.128.0.0/9";
+export const SERVICE_CIDR = "10.96.0.0/12";
 
 const MASQUERADE_MARK = "0x4000/0x4000";
 
-function dotted(word: number): string {
+export function dotted(word: number): string {
   return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
 }
 
 /** Pods' addresses on a node: its own block, from the third address on (network address, then the bridge). */
-function podAddress(node: number, index: number, perNode: number): number {
+export function podAddress(node: number, index: number, perNode: number): number {
   const block = 2 ** Math.max(8, Math.ceil(Math.log2(perNode + 3)));
   return POD_BASE + node * block + 2 + index;
 }
@@ -58,7 +61,7 @@ function podAddress(node: number, index: number, perNode: number): number {
 /** The Services and endpoints whose rules `generateKubeProxyIptables` prints for the same options, in the order of their numbers. */
 export function kubeProxyServices(options: KubeProxyOptions): KubeService[] {
   const { services, endpointsPerService, nodes } = options;
-  const perNode = Math.ceil((services * endpointsPerService) / nodes);
+  const perNode = options.podsPerNode ?? Math.ceil((services * endpointsPerService) / nodes);
   if (services >= SERVICE_SIZE || podAddress(nodes, 0, perNode) > POD_BASE + POD_SIZE) {
     throw new RangeError("more Services or endpoints than 10.96.0.0/12 and 10.128.0.0/9 hold");
   }
@@ -72,7 +75,7 @@ export function kubeProxyServices(options: KubeProxyOptions): KubeService[] {
     const endpoints: KubeEndpoint[] = [];
     for (let e = 0; e < endpointsPerService; e++, next++) {
       const node = next % nodes;
-      endpoints.push({ ip: dotted(podAddress(node, Math.floor(next / nodes), perNode)), port: udp ? 5353 : 8080, node });
+      endpoints.push({ ip: dotted(podAddress(node, Math.floor(next / nodes) % perNode, perNode)), port: udp ? 5353 : 8080, node });
     }
     // EndpointSlices are read into a map and sorted as text (endpointslicecache.go, byEndpoint).
     endpoints.sort((a, b) => (`${a.ip}:${a.port}` < `${b.ip}:${b.port}` ? -1 : 1));

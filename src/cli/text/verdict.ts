@@ -137,6 +137,7 @@ export function verdictLine(answer: Answer, style: Style, placeOf: PlaceOf): str
   const failed = groups.filter((g) => g.kind === "failed");
   const unsure = groups.filter((g) => g.kind === "inconclusive");
   const forShare = (list: readonly Group[]): string => {
+    if (list.length === 0) return "";
     const text = shareText(
       answer,
       list.flatMap((g) => g.outcomes),

@@ -1,5 +1,6 @@
 /** Bridges: which port a frame leaves by, and what br_netfilter shows of it to IP's rules (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c). */
 import type { Device } from "./device.ts";
+import { bridgeHook } from "./link-hooks.ts";
 import { UNWANTED, type FrameFate } from "./fate.ts";
 import { runHook } from "./hooks.ts";
 import { ipReceive } from "./input.ts";
@@ -47,6 +48,8 @@ export function bridgeReceive(run: Run, port: Device, pkt: Packet): FrameFate {
   const vid = vlanAt(bridge, port, pkt);
   if (vid === null) return lost(run, port, pkt, `port ${port.name} of ${bridge.name} does not take the frame's VLAN`);
   if (pkt.macDst === bridge.mac) pkt.type = "host";
+  const early = bridgeHook(run, bridge, "prerouting", pkt, port, null);
+  if (early !== null) return early;
   const filtered = callsIp(bridge, pkt.v);
   if (filtered) {
     const dst = pkt.dst;
@@ -96,6 +99,8 @@ function forwardOrUp(run: Run, port: Device, bridge: Device, pkt: Packet, filter
   const { ns } = port;
   const mac = pkt.macDst ?? "ff:ff:ff:ff:ff:ff";
   const up = (): FrameFate => {
+    const stopped = bridgeHook(run, bridge, "input", pkt, port, null);
+    if (stopped !== null) return stopped;
     pkt.type = mac === bridge.mac || mac === port.mac ? "host" : pkt.type;
     return ipReceive(run, bridge, pkt, filtered);
   };
@@ -188,6 +193,8 @@ function bridgeForward(
     if (vid === null || !to.link.vlans.some((v) => v.vid === vid))
       return lost(run, to, pkt, `port ${to.name} of ${bridge.name} is not in VLAN ${vid ?? "?"}`);
   }
+  const between = from === null ? bridgeHook(run, bridge, "output", pkt, null, to) : bridgeHook(run, bridge, "forward", pkt, from, to);
+  if (between !== null) return between;
   if (filtered && from !== null) {
     const devices = { iif: bridge, oif: bridge, physIn: from, physOut: to, bridged: true };
     const forward = runHook(run, ns, "forward", pkt, devices);
@@ -196,6 +203,8 @@ function bridgeForward(
     const post = runHook(run, ns, "postrouting", pkt, { ...devices, iif: null });
     if (post !== null) return post;
   }
+  const late = bridgeHook(run, bridge, "postrouting", pkt, null, to);
+  if (late !== null) return late;
   run.step(ns, pkt, "bridge", `${bridge.name}: out by port ${to.name}`, to.link.port?.source ?? to.link.source);
   return transmit(run, to, pkt);
 }

@@ -22,6 +22,7 @@ export interface DeviceConf {
   sendRedirects: boolean;
   arpIgnore: number;
   arpFilter: boolean;
+  arpAnnounce: number;
   proxyNdp: boolean;
   ignoreLinkdown: boolean;
   disableIpv6: boolean;
@@ -34,7 +35,8 @@ export class Device implements RuleDevice {
   readonly name: string;
   readonly kindName: string;
   readonly mac: string | null;
-  readonly group = 0;
+  /** -1 when the group's number is not known. */
+  readonly group: number;
   readonly mtu: number;
   /** UP and carrier. */
   readonly up: boolean;
@@ -68,6 +70,7 @@ export class Device implements RuleDevice {
     this.name = link.name;
     this.kindName = link.kind.kind === "other" ? link.kind.name : link.kind.kind;
     this.mac = link.mac;
+    this.group = link.group ?? -1;
     this.mtu = link.mtu;
     this.up = link.up && link.carrier;
     this.isLoopback = link.kind.kind === "loopback";
@@ -112,6 +115,7 @@ export class Device implements RuleDevice {
       sendRedirects: or4("send_redirects"),
       arpIgnore: Math.max(get("ipv4", "all", "arp_ignore") ?? 0, dev4("arp_ignore") ?? 0),
       arpFilter: or4("arp_filter"),
+      arpAnnounce: Math.max(get("ipv4", "all", "arp_announce") ?? 0, dev4("arp_announce") ?? 0),
       proxyNdp: (get("ipv6", "all", "proxy_ndp") ?? 0) !== 0 || (get("ipv6", name, "proxy_ndp") ?? 0) !== 0,
       ignoreLinkdown:
         (get("ipv4", "all", "ignore_routes_with_linkdown") ?? 0) !== 0 ||

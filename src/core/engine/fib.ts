@@ -194,9 +194,9 @@ export class Fib {
         case "nop":
           continue;
         case "goto": {
-          // fib_rules_lookup: on with the first rule of that priority, or the next one after it.
-          const to = this.rules.findIndex((r, j) => j > i && r.priority >= (rule.goto ?? 0));
-          if (to < 0) return { error: "ENETUNREACH", route: null, rule, unknown: null };
+          // fib_rules_lookup: on with the rule of exactly that priority; a target that is not there makes the rule do nothing.
+          const to = this.rules.findIndex((r, j) => j > i && r.priority === rule.goto);
+          if (to < 0) continue;
           i = to - 1;
           continue;
         }
@@ -207,11 +207,19 @@ export class Fib {
           if (route === null || route.type === "throw") continue;
           // fib4_rule_suppress: a route that is not more specific than asked does not count.
           if (rule.suppressPrefixLength !== null && route.dst.len <= rule.suppressPrefixLength) continue;
+          if (rule.suppressIfgroup !== null && this.inGroup(route, rule.suppressIfgroup)) continue;
           return this.answer(route, rule);
         }
       }
     }
     return { error: "ENETUNREACH", route: null, rule: null, unknown: null };
+  }
+
+  /** Whether the route leads out by a device of a group (suppress_ifgroup). */
+  private inGroup(route: Route, name: string): boolean {
+    const group = name === "default" ? 0 : Number(name);
+    const dev = route.nexthops[0]?.dev;
+    return dev !== undefined && dev !== null && this.ns.byName.get(dev)?.group === group;
   }
 
   private vrfTable(flow: Flow): number | null {

@@ -3,6 +3,7 @@ import { sameIp } from "../model/address.ts";
 import { confirm, trackIn } from "./conntrack.ts";
 import type { Device } from "./device.ts";
 import type { Because, Fate } from "./fate.ts";
+import { IPVS_AT, ipvsIn, ipvsOut, ipvsUnknown } from "./ipvs.ts";
 import { manipOf, natIcmpError, natPacket } from "./nat.ts";
 import type { BaseChain, Hook } from "./netfilter/context.ts";
 import type { Ns } from "./ns.ts";
@@ -52,7 +53,8 @@ export function runHook(
   const tracks = nf.tracks[pkt.v] || ns.hasStored;
   const nats = nf.nats[pkt.v];
   const chains = nf.chains(pkt.v, hook);
-  if (chains.length === 0 && !tracks) return null;
+  const ipvs = ns.model.ipvs.length > 0 || ns.missing("ipvs") !== null ? new IpvsTurn(run, ns, hook, pkt) : null;
+  if (chains.length === 0 && !tracks && ipvs === null) return null;
   const ctx = run.context(ns, hook, pkt, devices);
   const natAt = hook === "prerouting" || hook === "output" ? NAT_DST : NAT_SRC;
   let tracked = !tracks || (hook !== "prerouting" && hook !== "output");
@@ -65,10 +67,14 @@ export function runHook(
     }
     // Chains of type nat run inside the nat hook, wherever their own priority would put them.
     if (!natted && prio >= natAt) {
+      const virtual = ipvs?.before(natAt) ?? null;
+      if (virtual !== null) return virtual;
       const fate = runNat(run, ns, hook, pkt, ctx, chains, reroute);
       if (fate !== null) return fate;
       natted = true;
     }
+    const virtual = ipvs?.before(prio) ?? null;
+    if (virtual !== null) return virtual;
     let j = i + 1;
     while (j < chains.length && chains[j]!.priority === prio) j++;
     const fate = runGroup(run, ns, pkt, ctx, chains, i, j, reroute);
@@ -77,11 +83,46 @@ export function runHook(
   }
   if (!tracked) trackIn(run, ns, pkt);
   if (!natted) {
+    const virtual = ipvs?.before(natAt) ?? null;
+    if (virtual !== null) return virtual;
     const fate = runNat(run, ns, hook, pkt, ctx, chains, reroute);
     if (fate !== null) return fate;
   }
+  const virtual = ipvs?.before(Number.POSITIVE_INFINITY) ?? null;
+  if (virtual !== null) return virtual;
   if (tracks && (hook === "postrouting" || hook === "input")) confirm(run, ns, pkt);
   return null;
+}
+
+/** IPVS's two places in a hook, taken in turn as the priorities go by. */
+class IpvsTurn {
+  private readonly run: Run;
+  private readonly ns: Ns;
+  private readonly hook: IpHook;
+  private readonly pkt: Packet;
+  private answered = false;
+  private asked = false;
+
+  constructor(run: Run, ns: Ns, hook: IpHook, pkt: Packet) {
+    this.run = run;
+    this.ns = ns;
+    this.hook = hook;
+    this.pkt = pkt;
+  }
+
+  /** Does what IPVS does before a hook of this priority; a fate when the packet's way ends there. */
+  before(priority: number): Fate | null {
+    const at = IPVS_AT[this.hook];
+    if (!this.answered && at.out !== null && priority > at.out) {
+      this.answered = true;
+      ipvsOut(this.run, this.ns, this.pkt);
+    }
+    if (this.asked || at.in === null || priority <= at.in) return null;
+    this.asked = true;
+    const unknown = ipvsUnknown(this.ns);
+    if (unknown !== null) return { t: "inconclusive", because: { text: unknown, source: null } };
+    return ipvsIn(this.run, this.ns, this.hook, this.pkt);
+  }
 }
 
 /** Filter and route chains of one priority, chains[from..to). */

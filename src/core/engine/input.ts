@@ -43,7 +43,7 @@ export function ipReceive(run: Run, dev: Device, pkt: Packet, skipPrerouting: bo
     });
     if (fate !== null) return fate;
   }
-  if (looped || pkt.tproxied !== null) return deliver(run, ns, dev, pkt);
+  if (looped) return deliver(run, ns, dev, pkt);
   return pkt.v === 4 ? route4(run, ns, dev, pkt) : route6(run, ns, dev, pkt);
 }
 

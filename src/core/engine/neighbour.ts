@@ -124,7 +124,11 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
 /** arp_solicit: the packet's own source where it is local (arp_announce 0), else an address of the device. */
 function senderOf(ns: Ns, dev: Device, ip: Ip, pkt: Packet): Ip | null {
   if (ip.v === 6) return dev.linkLocal();
-  if (pkt.v === 4 && ns.owner(pkt.src) !== null) return pkt.src;
+  const own = pkt.v === 4 && ns.owner(pkt.src) !== null;
+  // arp_announce 1: only where the target is of the same subnet; 2: never the packet's own.
+  const announce = dev.conf.arpAnnounce;
+  const sameNet = (): boolean => dev.addresses.some((a) => inPrefix(pkt.src, { ip: a.ip, len: a.prefixLen }) && inPrefix(ip, { ip: a.ip, len: a.prefixLen }));
+  if (own && (announce === 0 || (announce === 1 && sameNet()))) return pkt.src;
   return inetSelectAddr(ns, dev, ip, 253);
 }
 
@@ -218,6 +222,8 @@ function arrive(dev: Device, reached: Device[], seen: Set<Device>): string | nul
 export function answers(dev: Device, ip: Ip, sender: Ip | null): boolean | { unknown: string } {
   if (dev.noarp) return false;
   const ns = dev.ns;
+  const arp = ip.v === 4 && ns.model.nft?.tables.find((t) => t.family === "arp" && t.chains.some((c) => c.base !== null && c.rules.length > 0));
+  if (arp) return { unknown: `${ns.place} filters ARP (table arp ${arp.name}), which is not modelled` };
   return ip.v === 4 ? answersArp(ns, dev, ip, sender) : answersNd(ns, dev, ip);
 }
 

@@ -61,7 +61,7 @@ function unknownRoutes(ns: Ns, why: string): Fate {
 }
 
 /** Where a local or unicast route leads: local ones by the loopback device. Null without a usable next hop. */
-function hopOf(run: Run, ns: Ns, r: FibResult, flow: Flow): Hop | null {
+export function hopOf(run: Run, ns: Ns, r: FibResult, flow: Flow): Hop | null {
   const route = r.route!;
   if (route.type === "local" || route.type === "anycast") {
     const lo = ns.loopback;

@@ -69,6 +69,8 @@ export class Packet {
   inner: Packet | null = null;
   /** Answers of a server and errors about a client's packet: no new request, so no listener is looked for. */
   answer = false;
+  /** IPVS has dealt with it (skb->ipvs_property). */
+  ipvs = false;
   /** VXLAN network identifier of a carrier. */
   vni: number | null = null;
   /** ICMP errors: the packet that they complain of, as the router saw it. */

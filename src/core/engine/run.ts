@@ -3,6 +3,7 @@ import { formatIp } from "../model/address.ts";
 import type { Source } from "../model/source.ts";
 import type { Changed, Step, StepKind } from "../model/walk.ts";
 import type { Connection } from "./connection.ts";
+import type { IpvsConnection } from "./ipvs.ts";
 import type { Device } from "./device.ts";
 import type { BaseChain, Hook, PolicyRef, RuleContext, RuleRef, RuleTrace } from "./netfilter/context.ts";
 import type { Ns } from "./ns.ts";
@@ -124,6 +125,16 @@ export class Run {
     const list = this.connections.get(ns);
     const i = list?.indexOf(ct) ?? -1;
     if (i >= 0) list!.splice(i, 1);
+  }
+
+  /** Connections that IPVS has scheduled in this run. */
+  private ipvs: Map<Ns, IpvsConnection[]> | null = null;
+
+  ipvsConnections(ns: Ns): IpvsConnection[] {
+    this.ipvs ??= new Map();
+    let list = this.ipvs.get(ns);
+    if (list === undefined) this.ipvs.set(ns, (list = []));
+    return list;
   }
 
   /** Entries of the snapshot that this run has closed. */

@@ -4,6 +4,7 @@ import { bridgeReceive, bridgeTransmit } from "./bridge.ts";
 import type { Device } from "./device.ts";
 import { UNWANTED, type FrameFate } from "./fate.ts";
 import { ipReceive } from "./input.ts";
+import { deviceHook } from "./link-hooks.ts";
 import { ipTunnelTransmit } from "./ip-tunnel.ts";
 import type { Packet } from "./packet.ts";
 import { MAX_TRAVERSALS, type Run } from "./run.ts";
@@ -52,6 +53,8 @@ export function transmit(run: Run, dev: Device, pkt: Packet): FrameFate {
   const program = programOn(dev);
   if (program !== null && !run.unknownOnce(program, program, dev.link.source)) return unknown(dev, program);
   pkt.locallyMade = false;
+  const filtered = deviceHook(run, dev, "egress", pkt);
+  if (filtered !== null) return filtered;
   if (dev.segment !== null) return toSegment(run, dev, dev.segment, pkt);
   const kind = dev.link.kind;
   switch (kind.kind) {
@@ -109,10 +112,13 @@ export function receive(run: Run, dev: Device, pkt: Packet): FrameFate {
   pkt.zoneDir = "both";
   pkt.nextHop = null;
   pkt.hasSocket = false;
+  pkt.ipvs = false;
   pkt.tproxied = null;
   pkt.locallyMade = false;
   pkt.uid = null;
   pkt.gid = null;
+  const filtered = deviceHook(run, dev, "ingress", pkt);
+  if (filtered !== null) return filtered;
   const mac = pkt.macDst;
   if (pkt.vlan !== null && (dev.master === null || dev.master.link.kind.kind !== "bridge")) {
     const vlan = dev.uppers.find((u) => u.link.kind.kind === "vlan" && u.link.kind.id === pkt.vlan);

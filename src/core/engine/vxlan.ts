@@ -54,6 +54,8 @@ export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
       because: { text: `the forwarding table of ${ns.place} ${dev.name} is not known: ${missing}`, source: null },
     };
   const mac = pkt.macDst ?? ZEROS;
+  const group = [...(dev.fdb.get(mac) ?? []), ...(dev.fdb.get(ZEROS) ?? [])].find((e) => e.nhid !== undefined);
+  if (group !== undefined) return { t: "inconclusive", because: { text: `${mac} on ${dev.name} leads to next hop group ${group.nhid}, which is not modelled`, source: group.source } };
   let to = remotes(dev, mac);
   if (to.length === 0) to = remotes(dev, ZEROS);
   const remote = to[0];

@@ -103,6 +103,8 @@ export interface Link {
   lower: string | null;
   /** `link_netnsid`: the namespace of the peer, as this namespace numbers it; null for the same namespace. */
   peerNetnsId: number | null;
+  /** Device group (`ip link set group`); null for a name that only the node's own tables explain. */
+  group: number | null;
   /** Bridge, bond or VRF that this link is enslaved to, by name. */
   master: string | null;
   addresses: LinkAddress[];

@@ -20,7 +20,12 @@ describe("pods", () => {
       spec: {
         nodeName: "n1",
         hostNetwork: true,
-        containers: [{ name: "a", ports: [{ containerPort: 80, hostPort: 8080, hostIP: "10.0.0.1", name: "http", protocol: "TCP" }] }],
+        containers: [
+          {
+            name: "a",
+            ports: [{ containerPort: 80, hostPort: 8080, hostIP: "10.0.0.1", name: "http", protocol: "TCP" }],
+          },
+        ],
         initContainers: [
           { name: "b", restartPolicy: "Always", ports: [{ containerPort: 53, protocol: "UDP" }] },
           { name: "c", ports: [{ containerPort: 99 }] },
@@ -63,9 +68,9 @@ describe("pods", () => {
   });
 });
 
-describe("services", () => {
-  const service = (spec: object, status: object = {}) => read("services", { metadata, spec, status }).services[0]!;
+const service = (spec: object, status: object = {}) => read("services", { metadata, spec, status }).services[0]!;
 
+describe("services", () => {
   test("defaults of the API server", () => {
     expect(service({ clusterIP: "10.96.0.1", ports: [{ port: 80 }] })).toMatchObject({
       type: "ClusterIP",
@@ -87,7 +92,12 @@ describe("services", () => {
     });
     expect(
       service(
-        { type: "LoadBalancer", clusterIPs: ["10.96.0.2", "fd00::2"], externalIPs: ["192.0.2.9"], ports: [{ port: 1, targetPort: "http", nodePort: 30000 }] },
+        {
+          type: "LoadBalancer",
+          clusterIPs: ["10.96.0.2", "fd00::2"],
+          externalIPs: ["192.0.2.9"],
+          ports: [{ port: 1, targetPort: "http", nodePort: 30000 }],
+        },
         { loadBalancer: { ingress: [{ ip: "192.0.2.1", ipMode: "VIP" }, { hostname: "lb.example" }] } },
       ),
     ).toMatchObject({
@@ -150,10 +160,26 @@ test.each([
   ["pods", '{"kind":"List","items":[{"kind":"Service","metadata":{"name":"a"}}]}', "should be a Pod"],
   ["pods", '{"kind":"List","items":[{"spec":{}}]}', '"metadata" is missing'],
   ["pods", '{"kind":"PodList","items":[{"metadata":{"name":"a","labels":{"x":1}}}]}', "should be a string"],
-  ["services", '{"kind":"List","items":[{"metadata":{"name":"a"},"spec":{"ports":[{"port":70000}]}}]}', "should be a port"],
-  ["services", '{"kind":"List","items":[{"metadata":{"name":"a"},"spec":{"ports":[{"name":"x"}]}}]}', "should be a port"],
-  ["services", '{"kind":"List","items":[{"metadata":{"name":"a"},"spec":{"ports":[{"port":1,"targetPort":{}}]}}]}', "a number or a name"],
-  ["endpointslices.discovery.k8s.io", '{"kind":"List","items":[{"metadata":{"name":"a"}}]}', '"addressType" is missing'],
+  [
+    "services",
+    '{"kind":"List","items":[{"metadata":{"name":"a"},"spec":{"ports":[{"port":70000}]}}]}',
+    "should be a port",
+  ],
+  [
+    "services",
+    '{"kind":"List","items":[{"metadata":{"name":"a"},"spec":{"ports":[{"name":"x"}]}}]}',
+    "should be a port",
+  ],
+  [
+    "services",
+    '{"kind":"List","items":[{"metadata":{"name":"a"},"spec":{"ports":[{"port":1,"targetPort":{}}]}}]}',
+    "a number or a name",
+  ],
+  [
+    "endpointslices.discovery.k8s.io",
+    '{"kind":"List","items":[{"metadata":{"name":"a"}}]}',
+    '"addressType" is missing',
+  ],
 ])("%s refuses %j", (resource, text, message) => {
   const cluster = emptyCluster();
   expect(() => parseClusterResource(text, "f", resource, cluster)).toThrow(ParseError);

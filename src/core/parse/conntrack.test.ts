@@ -11,7 +11,14 @@ describe("conntrack -L -o extended", () => {
     const e = one(
       "ipv4     2 tcp      6 86387 ESTABLISHED src=10.244.0.4 dst=10.96.0.1 sport=40502 dport=443 packets=30 bytes=2104 src=172.30.0.10 dst=172.30.0.11 sport=6443 dport=60126 packets=27 bytes=1957 [ASSURED] mark=5 use=1",
     );
-    expect(e).toMatchObject({ family: 4, proto: 6, timeout: 86387, state: "ESTABLISHED", status: ["ASSURED"], mark: 5 });
+    expect(e).toMatchObject({
+      family: 4,
+      proto: 6,
+      timeout: 86387,
+      state: "ESTABLISHED",
+      status: ["ASSURED"],
+      mark: 5,
+    });
     expect(formatIp(e.orig.dst)).toBe("10.96.0.1");
     expect(formatIp(e.reply.src)).toBe("172.30.0.10");
     expect(e.orig).toMatchObject({ sport: 40502, dport: 443 });
@@ -69,7 +76,8 @@ describe("conntrack -L -o extended", () => {
     ],
   ])("%s", (line, wanted) => expect(one(line)).toMatchObject(wanted));
 
-  const good = "ipv4     2 udp      17 9 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1 mark=0 use=1";
+  const good =
+    "ipv4     2 udp      17 9 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1 mark=0 use=1";
   test.each([
     [good, "no newline"],
     [`${good.split(" src=10.0.0.2")[0]}\n`, "both directions"],

@@ -166,7 +166,8 @@ class EntryReader {
       const tuple = directions === 1 ? entry.orig : directions === 2 ? entry.reply : null;
       // An ICMP tuple prints type, code and id in this order; `id=` elsewhere is the entry's own (`-o id`).
       const own = key === "id" && lastKey !== "code";
-      if (!own && !this.field(entry, tuple, key, equals + 1, to)) throw this.fail(`malformed "${text.slice(from, to)}"`);
+      if (!own && !this.field(entry, tuple, key, equals + 1, to))
+        throw this.fail(`malformed "${text.slice(from, to)}"`);
       lastKey = key;
     }
     if (directions !== 2 || destinations !== 2) throw this.fail("an entry needs src and dst of both directions");

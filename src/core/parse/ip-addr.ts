@@ -60,6 +60,7 @@ function link(doc: JsonDoc, row: JsonObject): Link {
     carrier: flags.includes("LOWER_UP") && !flags.includes("NO-CARRIER"),
     noarp: flags.includes("NOARP"),
     mtu: field(doc, row, "mtu", "integer"),
+    group: groupNumber(optional(doc, row, "group", "string")),
     mac: mac(doc, row, "address"),
     kind: linkKind(doc, row),
     peerIndex: uint(doc, row, "link_index", 0x7fffffff),
@@ -100,4 +101,10 @@ export function parseIpAddr(text: string, file: string): Link[] {
   const links = rows.map((row) => link(doc, row));
   joinLower(links);
   return links;
+}
+
+/** rtnl_group_n2a: "default" is 0; groups without a name in the node's own table print as their number. */
+function groupNumber(name: string | null): number | null {
+  if (name === null || name === "default") return 0;
+  return /^\d+$/.test(name) ? Number(name) : null;
 }

@@ -14,9 +14,9 @@ import {
   STAR,
   UPPER_A,
   ZERO,
-  endsWord,
 } from "./iptables/characters.ts";
 import { RuleReader } from "./iptables/rule-reader.ts";
+import { SaveText } from "./iptables/save-text.ts";
 import { Malformed, shorten } from "./iptables/words.ts";
 
 /**
@@ -39,13 +39,14 @@ export function parseIptablesSave(text: string, file: string, family: "ip" | "ip
 const NO_RULES: XtRule[] = [];
 
 /** How iptables-save declares nearly every chain that a user made. */
-const USER_CHAIN = " - [0:0]\n";
+const USER_CHAIN = new TextEncoder().encode(" - [0:0]\n");
 
 class SaveReader {
   /** Line being read, from 1. */
   line = 1;
 
-  private readonly text: string;
+  private readonly text: SaveText;
+  private readonly bytes: Uint8Array;
   private readonly ruleset: XtRuleset;
   private readonly options: RuleReader;
   private pos = 0;
@@ -55,20 +56,22 @@ class SaveReader {
   private chain: XtChain | null = null;
   private readonly pending: XtRule[] = [];
   private count = 0;
-  private packets: number | null = null;
-  private bytes: number | null = null;
+  /** Counters before the rule being read. */
+  private packetCount: number | null = null;
+  private byteCount: number | null = null;
 
   constructor(text: string, file: string, family: "ip" | "ip6") {
-    this.text = text;
+    this.text = new SaveText(text);
+    this.bytes = this.text.bytes;
     this.ruleset = { file, family, backend: "legacy", tables: [] };
-    this.options = new RuleReader(text, family === "ip6");
-    this.chains = new ChainNames(text);
+    this.options = new RuleReader(this.text, family === "ip6");
+    this.chains = new ChainNames(this.text, 0);
   }
 
   read(): XtRuleset {
-    const text = this.text;
+    const { bytes, text } = this;
     while (this.pos < text.length) {
-      const first = text.charCodeAt(this.pos);
+      const first = bytes[this.pos];
       if (first === OPEN_BRACKET) this.countedRule();
       else if (first === DASH) this.uncountedRule();
       else if (first === COLON) this.declareChain();
@@ -80,14 +83,13 @@ class SaveReader {
     }
     if (this.table === null) return this.ruleset;
     // The line after the last newline is not there.
-    if (text.endsWith("\n")) this.line--;
+    if (bytes[text.length - 1] === NEWLINE) this.line--;
     throw new Malformed(`expected COMMIT at the end of table ${this.table.name}: the text is cut off, or iptables-save failed within it`);
   }
 
   /** What is left of the line; moves to its newline. */
   private restOfLine(): string {
-    const newline = this.text.indexOf("\n", this.pos);
-    const end = newline < 0 ? this.text.length : newline;
+    const end = this.text.indexOf(NEWLINE, this.pos);
     const line = this.text.slice(this.pos, end);
     this.pos = end;
     return line;
@@ -109,7 +111,8 @@ class SaveReader {
     if (this.table !== null) throw new Malformed(`expected COMMIT before the next table: table ${this.table.name} has none`);
     if (!/^[-_a-zA-Z0-9]+$/.test(name)) throw new Malformed(`expected a table's name after *, found ${shorten(name || "nothing")}`);
     if (this.ruleset.tables.some((each) => each.name === name)) throw new Malformed(`expected each table once, found ${name} again`);
-    this.chains = new ChainNames(this.text);
+    // Of kube-proxy's, a chain and its rules take about 500 bytes.
+    this.chains = new ChainNames(this.text, (this.text.length - this.pos) >>> 9);
     this.table = { name, line: this.line, chains: this.chains.chains };
     this.ruleset.tables.push(this.table);
     this.options.table(this.chains);
@@ -129,10 +132,9 @@ class SaveReader {
     const text = this.text;
     if (this.table === null) throw new Malformed("expected chains within a table: a line with * must come first");
     const start = this.pos + 1;
-    let end = start;
-    while (!endsWord(text.charCodeAt(end))) end++;
+    const end = text.wordEnd(start);
     const chain: XtChain = { name: text.slice(start, end), line: this.line, policy: null, packets: 0, bytes: 0, rules: NO_RULES };
-    if (end > start && text.startsWith(USER_CHAIN, end)) this.pos = end + USER_CHAIN.length - 1;
+    if (end > start && text.has(USER_CHAIN, end)) this.pos = end + USER_CHAIN.length - 1;
     else this.declaration(chain, this.restOfLine());
     if (!this.chains.declare(chain, start, end)) throw new Malformed(`expected each chain once, found ${shorten(chain.name)} again`);
   }
@@ -153,67 +155,66 @@ class SaveReader {
   /** `[PACKETS:BYTES] -A …` */
   private countedRule(): void {
     this.pos++;
-    this.packets = this.counter(COLON, "a colon");
-    this.bytes = this.counter(CLOSE_BRACKET, "a closing bracket");
-    if (this.text.charCodeAt(this.pos) !== SPACE) throw new Malformed("expected a space after [PACKETS:BYTES]");
+    this.packetCount = this.counter(COLON, "a colon");
+    this.byteCount = this.counter(CLOSE_BRACKET, "a closing bracket");
+    if (this.bytes[this.pos] !== SPACE) throw new Malformed("expected a space after [PACKETS:BYTES]");
     this.pos++;
     this.rule();
   }
 
   private uncountedRule(): void {
-    this.packets = null;
-    this.bytes = null;
+    this.packetCount = null;
+    this.byteCount = null;
     this.rule();
   }
 
   /** Digits up to `stop`, at most the 20 of a u64. */
   private counter(stop: number, name: string): number {
-    const text = this.text;
+    const bytes = this.bytes;
     const start = this.pos;
     let value = 0;
     let i = start;
-    let code = text.charCodeAt(i);
-    for (; code >= ZERO && code <= NINE; code = text.charCodeAt(++i)) value = value * 10 + code - ZERO;
+    let code = bytes[i]!;
+    for (; code >= ZERO && code <= NINE; code = bytes[++i]!) value = value * 10 + code - ZERO;
     if (i === start || i - start > 20) throw new Malformed("expected counters as [PACKETS:BYTES]");
-    if (code !== stop) throw new Malformed(`expected ${name} after ${text.slice(start, i)} in the counters`);
+    if (code !== stop) throw new Malformed(`expected ${name} after ${this.text.slice(start, i)} in the counters`);
     this.pos = i + 1;
     return value;
   }
 
   /** `-A CHAIN …` */
   private rule(): void {
-    const text = this.text;
+    const bytes = this.bytes;
     const start = this.pos;
-    if (text.charCodeAt(start) !== DASH || text.charCodeAt(start + 1) !== UPPER_A || text.charCodeAt(start + 2) !== SPACE) {
+    if (bytes[start] !== DASH || bytes[start + 1] !== UPPER_A || bytes[start + 2] !== SPACE) {
       throw new Malformed(`expected -A and a chain, found ${shorten(this.restOfLine() || "the end of the line")}`);
     }
     const options = this.options;
     this.pos = options.read(this.enterChain(start + 3));
     this.pending[this.count++] = {
       line: this.line,
-      packets: this.packets,
-      bytes: this.bytes,
+      packets: this.packetCount,
+      bytes: this.byteCount,
       matches: fitted(options.matches, options.count),
       target: options.target,
     };
+    if (bytes[this.pos] !== NEWLINE && this.pos !== this.text.length) throw new Malformed("expected the end of the line, found a zero byte");
     this.line += options.newlines;
   }
 
   /** Makes the chain whose name stands at `at` the current one; returns the place after its name. */
   private enterChain(at: number): number {
-    const text = this.text;
-    let end = at;
-    while (!endsWord(text.charCodeAt(end))) end++;
     if (this.table === null) throw new Malformed("expected rules within a table: a line with * must come first");
-    const chain = this.chains.enter(at, end);
+    const chain = this.chains.enter(at);
     if (chain === undefined) {
-      throw new Malformed(`expected a chain declared in table ${this.table.name}, found ${shorten(text.slice(at, end) || "nothing")}`);
+      const found = this.text.slice(at, this.text.wordEnd(at));
+      throw new Malformed(`expected a chain declared in table ${this.table.name}, found ${shorten(found || "nothing")}`);
     }
     if (chain !== this.chain) {
       this.flush();
       this.chain = chain;
     }
-    return end;
+    return this.chains.end;
   }
 
   /** Gives the rules read last to their chain. */

@@ -19,7 +19,9 @@ const SAVED = `-A -t 10.96.0.1:443 -s rr
 
 test("ipvsadm -S -n", () => {
   const services = parseIpvs(SAVED, "ipvs.txt");
-  expect(services.map((s) => [s.proto, s.ip && formatIp(s.ip), s.port, s.fwmark, s.scheduler, s.persistent, s.flags])).toEqual([
+  expect(
+    services.map((s) => [s.proto, s.ip && formatIp(s.ip), s.port, s.fwmark, s.scheduler, s.persistent, s.flags]),
+  ).toEqual([
     [6, "10.96.0.1", 443, null, "rr", null, []],
     [17, "10.96.0.10", 53, null, "wrr", 10800, ["-M 255.255.255.0"]],
     [6, "fd00:96::1", 80, null, "sh", null, ["-M 64", "-o", "-b sh-fallback,sh-port"]],

@@ -25,15 +25,20 @@ describe("commands.json", () => {
     expect(records.size).toBe(2);
   });
 
-  test.each(["", "{}", "[1]", '[{"file":"a"}]', '[{"file":"a","command":"b","exit":"0"}]', '[{"file":1,"command":"b"}]'])(
-    "refuses %j",
-    (text) => expect(() => parseCommands(text, "commands.json")).toThrow(ParseError),
-  );
+  test.each([
+    "",
+    "{}",
+    "[1]",
+    '[{"file":"a"}]',
+    '[{"file":"a","command":"b","exit":"0"}]',
+    '[{"file":1,"command":"b"}]',
+  ])("refuses %j", (text) => expect(() => parseCommands(text, "commands.json")).toThrow(ParseError));
 });
 
 describe("netns.json", () => {
   test("with and without a pod", () => {
-    const text = '{"inode": 4026532617, "pid": 509, "path": "/run/netns/cni-f0", "pod": {"namespace": "shop", "name": "web-1"}}\n';
+    const text =
+      '{"inode": 4026532617, "pid": 509, "path": "/run/netns/cni-f0", "pod": {"namespace": "shop", "name": "web-1"}}\n';
     expect(parseNetns(text, "f")).toEqual({
       inode: 4026532617,
       path: "/run/netns/cni-f0",
@@ -42,22 +47,34 @@ describe("netns.json", () => {
     expect(parseNetns('{"inode": 1, "path": null}', "f")).toEqual({ inode: 1, path: null, pod: null });
   });
 
-  test.each(["[]", "{}", '{"inode":"1"}', '{"inode":1,"pod":{"namespace":"a"}}', '{"inode":1,"pod":{"namespace":"a","name":"b/c"}}', "nul"])(
-    "refuses %j",
-    (text) => expect(() => parseNetns(text, "f")).toThrow(ParseError),
-  );
+  test.each([
+    "[]",
+    "{}",
+    '{"inode":"1"}',
+    '{"inode":1,"pod":{"namespace":"a"}}',
+    '{"inode":1,"pod":{"namespace":"a","name":"b/c"}}',
+    "nul",
+  ])("refuses %j", (text) => expect(() => parseNetns(text, "f")).toThrow(ParseError));
 });
 
-describe("fabric.json", () => {
-  const fabric = (more: object): string =>
-    JSON.stringify({
-      format: "kubewalk.fabric/v1",
-      segments: [{ name: "br0", attached: [["fabric", "br0"], ["n1", "eth0"]] }],
-      routers: ["fabric"],
-      external: ["outside"],
-      ...more,
-    });
+const fabric = (more: object): string =>
+  JSON.stringify({
+    format: "kubewalk.fabric/v1",
+    segments: [
+      {
+        name: "br0",
+        attached: [
+          ["fabric", "br0"],
+          ["n1", "eth0"],
+        ],
+      },
+    ],
+    routers: ["fabric"],
+    external: ["outside"],
+    ...more,
+  });
 
+describe("fabric.json", () => {
   test("segments, routers, external hosts", () => {
     expect(parseFabric(fabric({}), "fabric.json")).toEqual({
       segments: [
@@ -81,7 +98,20 @@ describe("fabric.json", () => {
     [{ segments: undefined }, '"segments" is missing'],
     [{ segments: [{ name: "a", attached: [["n1"]] }] }, "pairs"],
     [{ segments: [{ name: "a", attached: [["n1", 1]] }] }, "two names"],
-    [{ segments: [{ name: "a", attached: [["n1", "eth0"], ["n1", "eth0"]] }] }, "attached twice"],
+    [
+      {
+        segments: [
+          {
+            name: "a",
+            attached: [
+              ["n1", "eth0"],
+              ["n1", "eth0"],
+            ],
+          },
+        ],
+      },
+      "attached twice",
+    ],
     [{ routers: [1] }, "should be a string"],
   ])("refuses %j", (more, message) => {
     expect(() => parseFabric(fabric(more), "fabric.json")).toThrow(ParseError);
@@ -91,7 +121,8 @@ describe("fabric.json", () => {
 
 describe("snapshot.json", () => {
   test("nodes, time, everything else", () => {
-    const text = '{"format":"kubewalk.snapshot/v1","takenAt":"2026-11-20T21:53:56Z","nodes":["cp","n1"],"kubernetes":"v1.34.4"}';
+    const text =
+      '{"format":"kubewalk.snapshot/v1","takenAt":"2026-11-20T21:53:56Z","nodes":["cp","n1"],"kubernetes":"v1.34.4"}';
     expect(parseSnapshotJson(text, "snapshot.json")).toEqual({
       takenAt: "2026-11-20T21:53:56Z",
       nodes: ["cp", "n1"],

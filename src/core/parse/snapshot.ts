@@ -36,10 +36,10 @@ function survey(files: SnapshotFiles): { folders: Map<string, NodeFolders>; reso
   }
   const folders = new Map(
     [...netns]
-      .sort(([a], [b]) => byName(a, b))
-      .map(([node, names]) => [node, { node, netns: [...names].sort(byName) }] as const),
+      .toSorted(([a], [b]) => byName(a, b))
+      .map(([node, names]) => [node, { node, netns: [...names].toSorted(byName) }] as const),
   );
-  return { folders, resources: resources.sort(byName) };
+  return { folders, resources: resources.toSorted(byName) };
 }
 
 function readCluster(files: SnapshotFiles, resources: readonly string[], problems: ParseError[]): Cluster {

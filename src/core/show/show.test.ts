@@ -206,7 +206,7 @@ test("a place in full fits its schema; tables that iptables-nft made are not cou
       {
         name: "FORWARD",
         handle: 1,
-        base: { type: "filter", hook: "forward", priority: 0, policy: "accept" as const, devices: [] },
+        base: { type: "filter", hook: "forward", priority: 0, policy: "accept" as const, devices: [], source },
         rules: [],
         source,
       },

@@ -1,5 +1,5 @@
 /** A snapshot in a .tar, .tar.gz or .tgz. */
-import { constants, isAscii } from "node:buffer";
+import { constants } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { PassThrough, Transform, type TransformCallback } from "node:stream";
@@ -8,11 +8,8 @@ import { createGunzip } from "node:zlib";
 import { extract, type Header } from "tar-stream";
 import type { SnapshotFiles } from "../../core/parse/snapshot.ts";
 import { decodeText } from "./decode.ts";
-import { reason } from "./folder-files.ts";
+import { LARGE_TEXT, reason } from "./folder-files.ts";
 import { SnapshotError } from "./snapshot-error.ts";
-
-/** Of this size and above, a file that is ASCII is kept as the text it became instead of its bytes. */
-const LARGE = 1 << 20;
 
 /** Two blocks of zeros end an archive (POSIX pax, ustar Interchange Format). */
 const END_OF_ARCHIVE = 1024;
@@ -36,7 +33,8 @@ class Tail extends Transform {
 /** The path of an entry without `.` and doubled slashes. Throws SnapshotError when it is absolute or climbs. */
 function entryPath(archive: string, name: string): string {
   const parts = name.split("/").filter((part) => part !== "" && part !== ".");
-  if (name.startsWith("/") || parts.includes("..")) throw new SnapshotError(archive, `the entry ${name} leads out of the archive`);
+  if (name.startsWith("/") || parts.includes(".."))
+    throw new SnapshotError(archive, `the entry ${name} leads out of the archive`);
   return parts.join("/");
 }
 
@@ -57,12 +55,14 @@ async function unpack(archive: string, gzip: boolean): Promise<Map<string, Buffe
     if (header.type === "symlink") throw new SnapshotError(archive, `the entry ${path} is a symbolic link`);
     if (header.type === "link") {
       const linked = files.get(entryPath(archive, header.linkname ?? ""));
-      if (linked === undefined) throw new SnapshotError(archive, `the entry ${path} is a link to what is not before it`);
+      if (linked === undefined)
+        throw new SnapshotError(archive, `the entry ${path} is a link to what is not before it`);
       files.set(path, linked);
     }
     const isFile = header.type === "file" || header.type === "contiguous-file";
     const size = header.size ?? 0;
-    if (isFile && size > constants.MAX_STRING_LENGTH) throw new SnapshotError(archive, `the entry ${path} is too large: ${size} bytes`);
+    if (isFile && size > constants.MAX_STRING_LENGTH)
+      throw new SnapshotError(archive, `the entry ${path} is too large: ${size} bytes`);
     const bytes = Buffer.allocUnsafeSlow(isFile ? size : 0);
     let at = 0;
     for await (const chunk of entry as AsyncIterable<Buffer>) if (isFile) at += chunk.copy(bytes, at);
@@ -74,9 +74,10 @@ async function unpack(archive: string, gzip: boolean): Promise<Map<string, Buffe
   return files;
 }
 
+const isSnapshot = (path: string): boolean => path === "snapshot.json" || path.startsWith("nodes/");
+
 /** What leads to the snapshot within the archive: nothing, or one folder. */
 function prefixOf(archive: string, paths: Iterable<string>): string {
-  const isSnapshot = (path: string): boolean => path === "snapshot.json" || path.startsWith("nodes/");
   const tops = new Set<string>();
   let found = false;
   let foundBelow = false;
@@ -107,10 +108,15 @@ function explain(archive: string, gzip: boolean, error: unknown): SnapshotError 
   if (error instanceof SnapshotError) return error;
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   const message = reason(error);
-  if (code === "Z_BUF_ERROR" || /unexpected end/i.test(message)) return new SnapshotError(archive, "the archive is truncated");
-  if (typeof code === "string" && code.startsWith("Z_")) return new SnapshotError(archive, `the gzip data is damaged: ${message}`);
+  if (code === "Z_BUF_ERROR" || /unexpected end/i.test(message))
+    return new SnapshotError(archive, "the archive is truncated");
+  if (typeof code === "string" && code.startsWith("Z_"))
+    return new SnapshotError(archive, `the gzip data is damaged: ${message}`);
   if (/invalid tar header|invalid|tar/i.test(message))
-    return new SnapshotError(archive, gzip ? "damaged, or no tar archive within gzip" : "no archive: neither gzip nor tar");
+    return new SnapshotError(
+      archive,
+      gzip ? "damaged, or no tar archive within gzip" : "no archive: neither gzip nor tar",
+    );
   return new SnapshotError(archive, `cannot be read: ${message}`);
 }
 
@@ -141,7 +147,7 @@ export async function archiveFiles(archive: string): Promise<SnapshotFiles> {
       const found = contents.get(path);
       if (found === undefined || typeof found === "string") return found;
       const text = decodeText(found, path);
-      if (found.length >= LARGE && isAscii(found)) contents.set(path, text);
+      if (text.length >= LARGE_TEXT) contents.set(path, text);
       return text;
     },
   };

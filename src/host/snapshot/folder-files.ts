@@ -9,7 +9,8 @@ const errorCode = (error: unknown): string =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 
 /** What the system said, without the path that the message has anyway. */
-export const reason = (error: unknown): string => (error instanceof Error ? error.message.replace(/,.*$/s, "") : String(error));
+export const reason = (error: unknown): string =>
+  error instanceof Error ? error.message.replace(/,.*$/s, "") : String(error);
 
 class FolderLister {
   readonly paths: string[] = [];
@@ -51,20 +52,29 @@ export function listFolder(folder: string): string[] {
   try {
     const lister = new FolderLister(folder, realpathSync(folder));
     lister.list("");
-    return lister.paths.sort((a, b) => (a < b ? -1 : 1));
+    return lister.paths.toSorted((a, b) => (a < b ? -1 : 1));
   } catch (error) {
     if (error instanceof SnapshotError) throw error;
     throw new SnapshotError(folder, `cannot be read: ${reason(error)}`);
   }
 }
 
+/**
+ * Of this size and above, the text of a file is kept: what was parsed from it holds on to it anyway, as parts of a text
+ * are views of the whole (V8's sliced strings), and reading it again would make a second one.
+ */
+export const LARGE_TEXT = 1 << 20;
+
 /** The files below `folder`, read when they are asked for; a file that vanishes in between is absent. */
 export function folderFiles(folder: string): SnapshotFiles {
   const paths = new Set(listFolder(folder));
+  const large = new Map<string, string>();
   return {
     paths: () => paths,
     read(path) {
       if (!paths.has(path)) return undefined;
+      const kept = large.get(path);
+      if (kept !== undefined) return kept;
       let bytes: Buffer;
       try {
         bytes = readFileSync(join(folder, path));
@@ -72,7 +82,9 @@ export function folderFiles(folder: string): SnapshotFiles {
         if (errorCode(error) === "ENOENT") return undefined;
         throw new SnapshotError(folder, `${path} cannot be read: ${reason(error)}`);
       }
-      return decodeText(bytes, path);
+      const text = decodeText(bytes, path);
+      if (text.length >= LARGE_TEXT) large.set(path, text);
+      return text;
     },
   };
 }

@@ -11,7 +11,13 @@ import { SnapshotError } from "./snapshot-error.ts";
 
 const RECORDINGS = join(import.meta.dirname, "../../../../shared/fixtures");
 const recordings = existsSync(RECORDINGS)
-  ? ["calico-bgp-tor-policies-iptables", "calico-vxlan-policies-iptables", "flannel-hostgw-nftables", "flannel-vxlan-dual-iptables", "flannel-vxlan-iptables"]
+  ? [
+      "calico-bgp-tor-policies-iptables",
+      "calico-vxlan-policies-iptables",
+      "flannel-hostgw-nftables",
+      "flannel-vxlan-dual-iptables",
+      "flannel-vxlan-iptables",
+    ]
   : [];
 
 let tmp = "";
@@ -36,7 +42,11 @@ function write(folder: string, files: Record<string, string | Buffer>): string {
 
 type Entry = { name: string; text?: string; type?: "symlink" | "link"; linkname?: string };
 
-async function archive(file: string, entries: readonly Entry[], change: (tar: Buffer) => Buffer = (tar) => tar): Promise<string> {
+async function archive(
+  file: string,
+  entries: readonly Entry[],
+  change: (tar: Buffer) => Buffer = (tar) => tar,
+): Promise<string> {
   const tar = pack();
   for (const { name, text, type, linkname } of entries) {
     if (type === undefined) tar.entry({ name }, text ?? "");
@@ -52,11 +62,17 @@ async function archive(file: string, entries: readonly Entry[], change: (tar: Bu
 
 const entries = (prefix = ""): Entry[] => Object.entries(SMALL).map(([name, text]) => ({ name: prefix + name, text }));
 
+const look = async (path: string) => {
+  const s = await loadSnapshot(path);
+  return [
+    s.takenAt,
+    s.nodes,
+    s.namespaces.map((n) => n.routes4.length),
+    s.line({ file: "nodes/n1/host/route4.json", line: 1 }),
+  ];
+};
+
 describe("a folder or an archive holds the same", () => {
-  const look = async (path: string) => {
-    const s = await loadSnapshot(path);
-    return [s.takenAt, s.nodes, s.namespaces.map((n) => n.routes4.length), s.line({ file: "nodes/n1/host/route4.json", line: 1 })];
-  };
   const wanted = ["2026-11-20T21:53:56Z", ["n1"], [1], SMALL["nodes/n1/host/route4.json"]!.trimEnd()];
 
   test.each([
@@ -85,18 +101,18 @@ describe("a folder or an archive holds the same", () => {
   });
 });
 
+const refused = async (path: string): Promise<string> => {
+  const error: unknown = await loadSnapshot(path).then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  expect(error).toBeInstanceOf(SnapshotError);
+  return (error as SnapshotError).message.replace(tmp, "TMP");
+};
+
+const cut = (n: number) => (tar: Buffer) => tar.subarray(0, n < 0 ? tar.length + n : n);
+
 describe("refused", () => {
-  const refused = async (path: string): Promise<string> => {
-    const error: unknown = await loadSnapshot(path).then(
-      () => undefined,
-      (e: unknown) => e,
-    );
-    expect(error).toBeInstanceOf(SnapshotError);
-    return (error as SnapshotError).message.replace(tmp, "TMP");
-  };
-
-  const cut = (n: number) => (tar: Buffer) => tar.subarray(0, n < 0 ? tar.length + n : n);
-
   test.each<[string, () => string | Promise<string>, string]>([
     ["absent", () => join(tmp, "nowhere"), "there is no such file or folder"],
     ["below a file", () => join(write("small", SMALL), "snapshot.json/x"), "there is no such file or folder"],
@@ -104,23 +120,59 @@ describe("refused", () => {
     ["empty file", () => join(write("x", { empty: "" }), "empty"), "the file is empty"],
     ["text", () => join(write("x", { text: "hello world\n".repeat(100) }), "text"), "no archive: neither gzip nor tar"],
     ["short text", () => join(write("x", { short: "h" }), "short"), "truncated"],
-    ["gzip of text", () => join(write("x", { "t.gz": gzipSync("hello world\n".repeat(100)) }), "t.gz"), "damaged, or no tar archive"],
+    [
+      "gzip of text",
+      () => join(write("x", { "t.gz": gzipSync("hello world\n".repeat(100)) }), "t.gz"),
+      "damaged, or no tar archive",
+    ],
     ["empty archive", () => archive("empty.tar", []), "the archive is empty"],
     ["no nodes", () => archive("nothing.tar", [{ name: "README", text: "x" }]), "holds no snapshot"],
     ["two folders", () => archive("two.tar", [...entries("a/"), ...entries("b/")]), "holds no snapshot"],
-    ["climbing", () => archive("climb.tar", [...entries(), { name: "nodes/../../etc/passwd", text: "x" }]), "leads out of the archive"],
-    ["absolute", () => archive("abs.tar", [...entries(), { name: "/etc/passwd", text: "x" }]), "leads out of the archive"],
-    ["symbolic link", () => archive("sym.tar", [...entries(), { name: "nodes/n1/x", type: "symlink", linkname: "/etc" }]), "is a symbolic link"],
-    ["link to nothing", () => archive("hard.tar", [...entries(), { name: "nodes/n1/x", type: "link", linkname: "y" }]), "link to what is not before it"],
+    [
+      "climbing",
+      () => archive("climb.tar", [...entries(), { name: "nodes/../../etc/passwd", text: "x" }]),
+      "leads out of the archive",
+    ],
+    [
+      "absolute",
+      () => archive("abs.tar", [...entries(), { name: "/etc/passwd", text: "x" }]),
+      "leads out of the archive",
+    ],
+    [
+      "symbolic link",
+      () => archive("sym.tar", [...entries(), { name: "nodes/n1/x", type: "symlink", linkname: "/etc" }]),
+      "is a symbolic link",
+    ],
+    [
+      "link to nothing",
+      () => archive("hard.tar", [...entries(), { name: "nodes/n1/x", type: "link", linkname: "y" }]),
+      "link to what is not before it",
+    ],
     ["truncated tar, within a file", () => archive("t1.tar", entries(), cut(700)), "truncated"],
     ["truncated tar, within a header", () => archive("t2.tar", entries(), cut(300)), "truncated"],
     ["truncated tar, between files", () => archive("t3.tar", entries(), cut(1024)), "its end marker is missing"],
     ["truncated tar, within the end", () => archive("t4.tar", entries(), cut(-1024)), "its end marker is missing"],
-    ["truncated gzip", () => archive("t5.tar.gz", entries(), (tar) => cut(-20)(gzipSync(tar))), "the archive is truncated"],
-    ["a few bytes of gzip", () => archive("t6.tar.gz", entries(), (tar) => cut(12)(gzipSync(tar))), "the archive is truncated"],
-    ["damaged gzip", () => archive("t7.tar.gz", entries(), (tar) => Buffer.concat([cut(30)(gzipSync(tar)), Buffer.alloc(200, 0x55)])), "gzip data is damaged"],
+    [
+      "truncated gzip",
+      () => archive("t5.tar.gz", entries(), (tar) => cut(-20)(gzipSync(tar))),
+      "the archive is truncated",
+    ],
+    [
+      "a few bytes of gzip",
+      () => archive("t6.tar.gz", entries(), (tar) => cut(12)(gzipSync(tar))),
+      "the archive is truncated",
+    ],
+    [
+      "damaged gzip",
+      () => archive("t7.tar.gz", entries(), (tar) => Buffer.concat([cut(30)(gzipSync(tar)), Buffer.alloc(200, 0x55)])),
+      "gzip data is damaged",
+    ],
     ["folder without a snapshot", () => write("other", { "a/b": "x" }), "holds no snapshot"],
-    ["folder around a snapshot", () => dirname(join(write("around/snapshot", SMALL), "x")).replace(/\/snapshot$/, ""), "there is one in TMP/around/snapshot"],
+    [
+      "folder around a snapshot",
+      () => dirname(join(write("around/snapshot", SMALL), "x")).replace(/\/snapshot$/, ""),
+      "there is one in TMP/around/snapshot",
+    ],
     ["empty folder", () => dirname(join(write("void", { x: "" }), "x")), "holds no snapshot"],
   ])("%s", async (_name, make, message) => {
     const said = await refused(await make());
@@ -148,12 +200,17 @@ describe("refused", () => {
   });
 
   test("a malformed snapshot.json is a ParseError", async () => {
-    await expect(loadSnapshot(write("bad", { ...SMALL, "snapshot.json": "{" }))).rejects.toThrow("snapshot.json:1: JSON is cut off");
+    await expect(loadSnapshot(write("bad", { ...SMALL, "snapshot.json": "{" }))).rejects.toThrow(
+      "snapshot.json:1: JSON is cut off",
+    );
   });
 });
 
 test("bytes that are not UTF-8: a problem with file and line", async () => {
-  const folder = write("latin", { ...SMALL, "nodes/n1/host/neigh.json": Buffer.from('[\n{"dst":"10.0.0.\xff"}]\n', "latin1") });
+  const folder = write("latin", {
+    ...SMALL,
+    "nodes/n1/host/neigh.json": Buffer.from('[\n{"dst":"10.0.0.\xff"}]\n', "latin1"),
+  });
   const snapshot = await loadSnapshot(folder);
   expect(snapshot.problems.map((p) => p.message)).toEqual(["nodes/n1/host/neigh.json:2: a byte that is not UTF-8"]);
   expect(snapshot.namespaces[0]!.missing.get("neigh")).toContain("not UTF-8");
@@ -164,7 +221,7 @@ describe("packSnapshot", () => {
   test("the same files make the same bytes", async () => {
     const [a, b] = [join(tmp, "one.tar.gz"), join(tmp, "two.tar.gz")];
     expect(await packSnapshot(write("pack-a", SMALL), a)).toBe(2);
-    await packSnapshot(write("pack-b", Object.fromEntries(Object.entries(SMALL).reverse())), b);
+    await packSnapshot(write("pack-b", Object.fromEntries(Object.entries(SMALL).toReversed())), b);
     expect(readFileSync(a).equals(readFileSync(b))).toBe(true);
     expect((await loadSnapshot(a)).nodes).toEqual(["n1"]);
     // The first name in it; the rest of the header holds no time and no owner.
@@ -175,7 +232,9 @@ describe("packSnapshot", () => {
 
   test("refuses a folder without a snapshot, and a place where it cannot write", async () => {
     await expect(packSnapshot(write("other", { "a/b": "x" }), join(tmp, "x.tar.gz"))).rejects.toThrow(SnapshotError);
-    await expect(packSnapshot(write("small", SMALL), join(tmp, "no/such/x.tar.gz"))).rejects.toThrow("cannot be written");
+    await expect(packSnapshot(write("small", SMALL), join(tmp, "no/such/x.tar.gz"))).rejects.toThrow(
+      "cannot be written",
+    );
     await expect(packSnapshot(join(tmp, "nowhere"), join(tmp, "x.tar.gz"))).rejects.toThrow(SnapshotError);
   });
 });
@@ -185,11 +244,22 @@ describe("recordings of real clusters", () => {
     for (const name of recordings) {
       const { namespaces, problems, cluster, fabric, nodes } = await loadSnapshot(join(RECORDINGS, name, "snapshot"));
       expect(problems, name).toEqual([]);
-      expect(namespaces.flatMap((n) => [...n.missing].map((m) => [n.place, ...m])), name).toEqual([]);
+      expect(
+        namespaces.flatMap((n) => [...n.missing].map((m) => [n.place, ...m])),
+        name,
+      ).toEqual([]);
       expect([...cluster.missing], name).toEqual([]);
-      expect([nodes, namespaces.length, fabric?.routers, cluster.nodes.length], name).toEqual([["cp", "n1", "n2", "n3"], 16, ["fabric"], 3]);
+      expect([nodes, namespaces.length, fabric?.routers, cluster.nodes.length], name).toEqual([
+        ["cp", "n1", "n2", "n3"],
+        16,
+        ["fabric"],
+        3,
+      ]);
       for (const namespace of namespaces.filter((n) => n.pod !== null))
-        expect(cluster.pods.some((p) => p.name === namespace.pod!.name && p.node === namespace.node), namespace.place).toBe(true);
+        expect(
+          cluster.pods.some((p) => p.name === namespace.pod!.name && p.node === namespace.node),
+          namespace.place,
+        ).toBe(true);
     }
   });
 

@@ -43,7 +43,8 @@ export async function loadSnapshot(path: string, options: LoadOptions = {}): Pro
   try {
     return assembleSnapshot(files, options.onProgress);
   } catch (error) {
-    if (error instanceof ParseError && error.source.file === "nodes") throw new SnapshotError(path, "holds no node: nodes/ is not in it");
+    if (error instanceof ParseError && error.source.file === "nodes")
+      throw new SnapshotError(path, "holds no node: nodes/ is not in it");
     throw error;
   }
 }

@@ -75,7 +75,7 @@ describe("the index", () => {
     const ports = Array.from({ length: 1000 }, (_, i) => `-A FORWARD -p tcp -m tcp --dport ${30000 + i} -j ACCEPT`);
     const devices = Array.from({ length: 1000 }, (_, i) => `-A FORWARD -o cali${i} -j ACCEPT`);
     const dispatch = (lines: readonly string[], s: ReturnType<typeof state>): number =>
-      IndexNode.root(table([...lines, "-A FORWARD -m addrtype --dst-type LOCAL -j ACCEPT"]).chain("FORWARD")!.rules()).find(s).rules.length;
+      new IndexNode(table([...lines, "-A FORWARD -m addrtype --dst-type LOCAL -j ACCEPT"]).chain("FORWARD")!.rules()).find(s).rules.length;
     expect(dispatch(services1k, state(packet({ dst: "10.96.1.7", dport: 80 })))).toBe(2);
     expect(dispatch(services1k, state(packet({ dst: "8.8.8.8", dport: 80 })))).toBe(1);
     expect(dispatch(ports, state(packet({ dport: 30999 })))).toBe(2);
@@ -85,7 +85,7 @@ describe("the index", () => {
 
   it("splits on, where many rules share one key", () => {
     const lines = Array.from({ length: 500 }, (_, i) => `-A FORWARD -d 10.0.0.${i % 5}/32 -p tcp -m tcp --dport ${i} -j ACCEPT`);
-    const root = IndexNode.root(table(lines).chain("FORWARD")!.rules());
+    const root = new IndexNode(table(lines).chain("FORWARD")!.rules());
     expect(root.find(state(packet({ dst: "10.0.0.2", dport: 7 }))).rules).toHaveLength(1);
     expect(root.find(state(packet({ dst: "10.0.0.2", dport: 600 }))).rules).toHaveLength(0);
   });

@@ -21,46 +21,50 @@ const OIF = 8;
 const SPLITS = [DST, DPORT, IIF, OIF, SRC, SPORT, PROTO] as const;
 type Split = (typeof SPLITS)[number];
 
-/** Some rules of a chain, in order: all that can match the packets that lead here. */
+/** Rules that name one value of the key that a node splits by; made a node when a packet first has that value. */
+class Child<L> {
+  readonly rules: RuleProgram[];
+  /** Null where the key is no prefix. */
+  readonly prefix: Prefix | null;
+  node: IndexNode<L> | null;
+
+  constructor(rule: RuleProgram, prefix: Prefix | null) {
+    this.rules = [rule];
+    this.prefix = prefix;
+    this.node = null;
+  }
+}
+
+/** Some rules of a chain: all that can match the packets that lead here. `L` is what the caller keeps of a leaf. */
 export class IndexNode<L> {
-  /** In the order of the chain. Null until the first packet comes by, for a child whose rules are still to be merged. */
-  private merged: readonly RuleProgram[] | null;
-  private kind = UNBUILT;
-  private prefixes: PrefixMap<IndexNode<L>> | null = null;
-  private numbers: Map<number, IndexNode<L>> | null = null;
-  private names: Map<string, IndexNode<L>> | null = null;
+  /** In the order of the chain. */
+  readonly rules: readonly RuleProgram[];
+  leaf: L | null;
+  private kind: number;
+  /** Keys that this node and those above it have split by, as bits. */
+  private used: number;
+  private prefixes: PrefixMap<Child<L>> | null;
+  private numbers: Map<number, Child<L>> | null;
+  private names: Map<string, Child<L>> | null;
   /** For packets whose key no rule names. */
-  private rest: IndexNode<L> | null = null;
-  /** What the caller keeps of a leaf (IndexNode knows nothing of it). */
-  leaf: L | null = null;
+  private rest: IndexNode<L> | null;
 
-  private constructor(
-    merged: readonly RuleProgram[] | null,
-    /** Keys that a split above this node has used. */
-    private readonly used: number,
-    /** Rules with just the key of this child, to be merged with those above it. */
-    private readonly own: RuleProgram[],
-    private readonly parent: IndexNode<L> | null,
-    private readonly prefix: Prefix | null,
-  ) {
-    this.merged = merged;
-  }
-
-  /** The index of a chain's rules. */
-  static root<L>(rules: readonly RuleProgram[]): IndexNode<L> {
-    return new IndexNode<L>(rules, 0, [], null, null);
-  }
-
-  /** The rules that packets arriving here can match, in the order of the chain. */
-  get rules(): readonly RuleProgram[] {
-    return (this.merged ??= this.merge());
+  constructor(rules: readonly RuleProgram[], used = 0) {
+    this.rules = rules;
+    this.leaf = null;
+    this.kind = UNBUILT;
+    this.used = used;
+    this.prefixes = null;
+    this.numbers = null;
+    this.names = null;
+    this.rest = null;
   }
 
   /** The node with all rules that can match the packet of `s`. */
   find(s: EvalState): IndexNode<L> {
     let node: IndexNode<L> = this;
     for (;;) {
-      let child: IndexNode<L> | undefined;
+      let child: Child<L> | undefined;
       switch (node.kind) {
         case UNBUILT:
           node.build();
@@ -88,71 +92,68 @@ export class IndexNode<L> {
         default:
           child = s.oif === null ? undefined : node.names!.get(s.oif.name);
       }
-      node = child ?? node.rest!;
+      node = child === undefined ? node.rest! : (child.node ?? node.enter(child));
     }
   }
 
   private build(): void {
-    const rules = this.rules;
+    const { rules } = this;
     const split = rules.length <= SMALL ? null : bestSplit(rules, this.used);
     if (split === null) {
       this.kind = LEAF;
       return;
     }
-    const used = this.used | (1 << split);
+    this.used |= 1 << split;
     const rest: RuleProgram[] = [];
     if (split === DST || split === SRC) {
-      const prefixes = new PrefixMap<IndexNode<L>>();
+      const prefixes = (this.prefixes = new PrefixMap<Child<L>>());
       for (const rule of rules) {
         const prefix = split === DST ? rule.keys.dst : rule.keys.src;
-        if (prefix === undefined) rest.push(rule);
-        else {
-          let child = prefixes.at(prefix.ip, prefix.len);
-          if (child === undefined) prefixes.set(prefix, (child = new IndexNode<L>(null, used, [], this, prefix)));
-          child.own.push(rule);
+        if (prefix === undefined) {
+          rest.push(rule);
+          continue;
         }
+        const child = prefixes.at(prefix.ip, prefix.len);
+        if (child === undefined) prefixes.set(prefix, new Child<L>(rule, prefix));
+        else child.rules.push(rule);
       }
-      this.prefixes = prefixes;
     } else if (split === IIF || split === OIF) {
-      this.names = new Map();
-      for (const rule of rules) this.file(this.names, split === IIF ? rule.keys.iif : rule.keys.oif, rule, used, rest);
+      const names = (this.names = new Map<string, Child<L>>());
+      for (const rule of rules) file(names, split === IIF ? rule.keys.iif : rule.keys.oif, rule, rest);
     } else {
-      this.numbers = new Map();
-      for (const rule of rules) this.file(this.numbers, numberOf(rule.keys, split), rule, used, rest);
+      const numbers = (this.numbers = new Map<number, Child<L>>());
+      for (const rule of rules) file(numbers, numberOf(rule.keys, split), rule, rest);
     }
-    this.rest = new IndexNode<L>(rest, used, [], null, null);
+    this.rest = new IndexNode<L>(rest, this.used);
     this.kind = split;
   }
 
-  private file<K>(
-    children: Map<K, IndexNode<L>>,
-    key: K | undefined,
-    rule: RuleProgram,
-    used: number,
-    rest: RuleProgram[],
-  ): void {
-    if (key === undefined) {
-      rest.push(rule);
-      return;
-    }
-    let child = children.get(key);
-    if (child === undefined) children.set(key, (child = new IndexNode<L>(null, used, [], this, null)));
-    child.own.push(rule);
-  }
-
-  /** A packet is led to the longest prefix that holds it, so rules of every shorter prefix around it belong here too. */
-  private merge(): RuleProgram[] {
-    const parent = this.parent!;
-    const all = [...this.own, ...parent.rest!.rules];
-    if (this.prefix !== null) {
-      const { ip, len } = this.prefix;
-      const table = parent.prefixes!;
+  /**
+   * A child as a node: its own rules and those without the key. A packet is led to the longest prefix that holds it,
+   * so rules of every shorter prefix around it belong there too.
+   */
+  private enter(child: Child<L>): IndexNode<L> {
+    const all = [...child.rules, ...this.rest!.rules];
+    if (child.prefix !== null) {
+      const { ip, len } = child.prefix;
+      const table = this.prefixes!;
       for (const shorter of ip.v === 4 ? table.lens4 : table.lens6) {
-        if (shorter < len) all.push(...(table.at(ip, shorter)?.own ?? []));
+        if (shorter < len) all.push(...(table.at(ip, shorter)?.rules ?? []));
       }
     }
-    return all.sort((x, y) => x.index - y.index);
+    all.sort((x, y) => x.index - y.index);
+    return (child.node = new IndexNode<L>(all, this.used));
   }
+}
+
+function file<K, L>(children: Map<K, Child<L>>, key: K | undefined, rule: RuleProgram, rest: RuleProgram[]): void {
+  if (key === undefined) {
+    rest.push(rule);
+    return;
+  }
+  const child = children.get(key);
+  if (child === undefined) children.set(key, new Child<L>(rule, null));
+  else child.rules.push(rule);
 }
 
 function numberOf(keys: RuleKeys, split: Split): number | undefined {
@@ -179,16 +180,21 @@ function identity(keys: RuleKeys, split: Split): number | string | undefined {
   }
 }
 
+/** Of longer chains so many rules are looked at, evenly spread, to choose a split. */
+const SAMPLE = 1024;
+
 /** The split after which the fewest rules are left to ask, on average over the rules; null when none is worth it. */
 function bestSplit(rules: readonly RuleProgram[], used: number): Split | null {
+  const step = Math.max(1, Math.floor(rules.length / SAMPLE));
+  const total = Math.ceil(rules.length / step);
   let best: Split | null = null;
-  let least = rules.length * 0.7;
+  let least = total * 0.7;
   for (const split of SPLITS) {
     if ((used & (1 << split)) !== 0) continue;
     const sizes = new Map<number | string, number>();
     let keyed = 0;
-    for (const rule of rules) {
-      const id = identity(rule.keys, split);
+    for (let i = 0; i < rules.length; i += step) {
+      const id = identity(rules[i]!.keys, split);
       if (id === undefined) continue;
       keyed++;
       sizes.set(id, (sizes.get(id) ?? 0) + 1);
@@ -196,7 +202,7 @@ function bestSplit(rules: readonly RuleProgram[], used: number): Split | null {
     if (keyed === 0) continue;
     let squares = 0;
     for (const n of sizes.values()) squares += n * n;
-    const left = rules.length - keyed + squares / keyed;
+    const left = total - keyed + squares / keyed;
     if (left < least) {
       least = left;
       best = split;

@@ -37,7 +37,7 @@ export class ChainPlan {
     this.program = program;
     this.jumpWord = `jump ${program.name}`;
     this.gotoWord = `goto ${program.name}`;
-    this.index = IndexNode.root(program.rules());
+    this.index = new IndexNode(program.rules());
   }
 
   /** In the order of the chain, all rules that can match the packet of `s`. */

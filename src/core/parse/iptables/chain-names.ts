@@ -1,65 +1,72 @@
 /** The chains of one table, found by where their names stand in the text. */
 import type { XtChain, XtTarget } from "../../model/xtables.ts";
-import { PieceTable, hashOf } from "./pieces.ts";
+import { PieceTable } from "./pieces.ts";
+import { type SaveText, endsWord } from "./save-text.ts";
 
 export class ChainNames {
   /** In the order of their declaration. */
   readonly chains: XtChain[] = [];
-  /** Place in `chains` of the chain entered last. */
-  private current = -1;
-  private readonly text: string;
+  private readonly text: SaveText;
   private readonly names: PieceTable;
+  /** Where each chain's name begins, and how many bytes it has. */
+  private readonly starts: number[] = [];
+  private readonly lengths: number[] = [];
   private readonly jumps: XtTarget[] = [];
+  /** Number of the chain entered last, and of the one that a jump went to last. */
+  private current = -1;
+  private lastJump = -1;
+  /** Where the name that `jump` or `enter` found last ends. */
+  end = 0;
 
-  constructor(text: string) {
+  /** `expected` is a guess at the number of chains. */
+  constructor(text: SaveText, expected: number) {
     this.text = text;
-    this.names = new PieceTable(text);
+    this.names = new PieceTable(text, expected);
   }
 
   /** Adds the chain whose name is text[start, end); false when it was there already. */
   declare(chain: XtChain, start: number, end: number): boolean {
-    const hash = hashOf(this.text, start, end);
+    const hash = this.text.hash(start, end);
     if (this.names.find(hash, start, end) >= 0) return false;
     this.names.add(hash, start, end);
     this.chains.push(chain);
+    this.starts.push(start);
+    this.lengths.push(end - start);
     this.jumps.push({ t: "jump", chain: chain.name });
     return true;
   }
 
   /** The chain with the name text[start, end). */
   find(start: number, end: number): XtChain | undefined {
-    const place = this.place(start, end);
-    return place < 0 ? undefined : this.chains[place];
+    return this.chains[this.names.find(this.text.hash(start, end), start, end)];
   }
 
-  /** The jump to the chain with the name text[start, end), one object for all rules. */
-  jump(start: number, end: number): XtTarget | undefined {
-    const place = this.place(start, end);
-    return place < 0 ? undefined : this.jumps[place];
+  /** The jump to the chain whose name is the word at `start`, one object for all rules; moves `end`. */
+  jump(start: number): XtTarget | undefined {
+    if (!this.isNamed(this.lastJump, start)) this.lastJump = this.lookUp(start);
+    return this.jumps[this.lastJump];
   }
 
-  /** As `find`, for a rule's own chain: a save prints the rules of one chain after the other's, in the order of their declaration. */
-  enter(start: number, end: number): XtChain | undefined {
-    for (let place = Math.max(0, this.current); place <= this.current + 1 && place < this.chains.length; place++) {
-      if (this.isNamed(place, start, end)) {
-        this.current = place;
-        return this.chains[place];
-      }
+  /**
+   * The chain whose name is the word at `start`; moves `end`. Quickest for that of the last call and for the one declared after it: a
+   * save prints the chains' rules in the order of their declaration.
+   */
+  enter(start: number): XtChain | undefined {
+    if (!this.isNamed(this.current, start)) {
+      this.current = this.isNamed(this.current + 1, start) ? this.current + 1 : this.lookUp(start);
     }
-    const place = this.place(start, end);
-    if (place >= 0) this.current = place;
-    return this.chains[place];
+    return this.chains[this.current];
   }
 
-  private place(start: number, end: number): number {
-    return this.names.find(hashOf(this.text, start, end), start, end);
+  private lookUp(start: number): number {
+    this.end = this.text.wordEnd(start);
+    return this.names.find(this.text.hash(start, this.end), start, this.end);
   }
 
-  private isNamed(place: number, start: number, end: number): boolean {
-    const name = this.chains[place]!.name;
-    if (name.length !== end - start) return false;
-    // Names of one kind share their beginning.
-    for (let i = name.length - 1; i >= 0; i--) if (name.charCodeAt(i) !== this.text.charCodeAt(start + i)) return false;
-    return true;
+  private isNamed(place: number, start: number): boolean {
+    if (place < 0 || place >= this.starts.length) return false;
+    const length = this.lengths[place]!;
+    this.end = start + length;
+    return endsWord(this.text.bytes[this.end]!) && this.text.same(start, this.starts[place]!, length);
   }
 }

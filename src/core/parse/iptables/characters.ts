@@ -11,16 +11,11 @@ export const SLASH = 47;
 export const ZERO = 48;
 export const NINE = 57;
 export const COLON = 58;
+export const UPPER_A = 65;
+export const UPPER_D = 68;
 export const OPEN_BRACKET = 91;
 export const BACKSLASH = 92;
 export const CLOSE_BRACKET = 93;
-export const UPPER_A = 65;
-export const UPPER_D = 68;
-
-/** Whether a word ends before a character with this code; NaN is the end of the text. */
-export function endsWord(code: number): boolean {
-  return code === SPACE || code === NEWLINE || Number.isNaN(code);
-}
 
 export function isLetter(code: number): boolean {
   return (code >= 97 && code <= 122) || (code >= 65 && code <= 90);

@@ -2,9 +2,10 @@
 import { type Ip, type Prefix, ip4, maskWord } from "../../model/address.ts";
 import type { NatRange, Range } from "../../model/xtables.ts";
 import { COLON, DOT, NINE, SLASH, ZERO } from "./characters.ts";
+import type { SaveText } from "./save-text.ts";
 
 export class Ip4Reader {
-  private readonly text: string;
+  private readonly bytes: Uint8Array;
   /** The address read last: a pod's stands in both rules of its chain. */
   private last: Ip = ip4(0);
   private readonly ports = new Map<number, Range>();
@@ -14,8 +15,8 @@ export class Ip4Reader {
   private separator = 0;
   private end = 0;
 
-  constructor(text: string) {
-    this.text = text;
+  constructor(text: SaveText) {
+    this.bytes = text.bytes;
   }
 
   /** Where the form read last ends. */
@@ -48,13 +49,13 @@ export class Ip4Reader {
 
   /** `A.B.C.D` and `/` or `:` and a number up to 65535. */
   private scan(at: number): boolean {
-    const text = this.text;
+    const bytes = this.bytes;
     let word = 0;
     let octet = -1;
     let dots = 0;
     let i = at;
-    let c = text.charCodeAt(i);
-    for (; ; c = text.charCodeAt(++i)) {
+    let c = bytes[i]!;
+    for (; ; c = bytes[++i]!) {
       if (c >= ZERO && c <= NINE) {
         octet = octet < 0 ? c - ZERO : octet * 10 + c - ZERO;
         if (octet > 255) return false;
@@ -72,7 +73,7 @@ export class Ip4Reader {
     this.separator = c;
     const start = ++i;
     let number = 0;
-    for (c = text.charCodeAt(i); c >= ZERO && c <= NINE && number <= 65535; c = text.charCodeAt(++i)) number = number * 10 + c - ZERO;
+    for (c = bytes[i]!; c >= ZERO && c <= NINE && number <= 65535; c = bytes[++i]!) number = number * 10 + c - ZERO;
     this.number = number;
     this.end = i;
     return i > start && number <= 65535;

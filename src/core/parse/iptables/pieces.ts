@@ -1,42 +1,34 @@
 /** Numbers for pieces of a text: most pieces of a large save are met many times and are read once. */
-
-/** Hash of text[start, end). Any other function of the characters will do for a PieceTable, if its user sticks to it. */
-export function hashOf(text: string, start: number, end: number): number {
-  let hash = 0;
-  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
-  return hash;
-}
+import type { SaveText } from "./save-text.ts";
 
 /**
  * Numbers pieces from 0 in the order in which they are added. Keys are stretches of one text, kept as positions, so that looking one up
  * copies nothing. Open addressing with linear probing, at most half full.
  */
 export class PieceTable {
-  private readonly text: string;
+  private readonly text: SaveText;
   private size = 0;
   /** Four words a slot, so that one look-up reads one stretch of memory: hash, the piece's number plus one (0: free), start, end. */
-  private slots = new Int32Array(4 * 64);
-  private mask = 63;
+  private slots: Int32Array;
+  private mask: number;
 
-  constructor(text: string) {
+  /** `expected` is a guess at the number of pieces. */
+  constructor(text: SaveText, expected: number) {
     this.text = text;
+    let size = 64;
+    while (size < expected * 2) size *= 2;
+    this.mask = size - 1;
+    this.slots = new Int32Array(size * 4);
   }
 
-  /** The number of the piece text[start, end), or -1. */
+  /** The number of the piece text[start, end), whose text.hash is `hash`, or -1. */
   find(hash: number, start: number, end: number): number {
     const { mask, slots, text } = this;
-    let at = (spread(hash) & mask) * 4;
+    let at = (hash & mask) * 4;
     for (let piece = slots[at + 1]! - 1; piece >= 0; piece = slots[at + 1]! - 1) {
       if (slots[at] === hash) {
-        let there = slots[at + 2]!;
-        if (slots[at + 3]! - there === end - start) {
-          let here = start;
-          while (here < end && text.charCodeAt(here) === text.charCodeAt(there)) {
-            here++;
-            there++;
-          }
-          if (here === end) return piece;
-        }
+        const there = slots[at + 2]!;
+        if (slots[at + 3]! - there === end - start && text.same(start, there, end - start)) return piece;
       }
       at = (at + 4) & (mask * 4);
     }
@@ -53,7 +45,7 @@ export class PieceTable {
 
   private fill(hash: number, content: number, start: number, end: number): void {
     const { mask, slots } = this;
-    let at = (spread(hash) & mask) * 4;
+    let at = (hash & mask) * 4;
     while (slots[at + 1] !== 0) at = (at + 4) & (mask * 4);
     slots[at] = hash;
     slots[at + 1] = content;
@@ -69,10 +61,4 @@ export class PieceTable {
       if (old[at + 1] !== 0) this.fill(old[at]!, old[at + 1]!, old[at + 2]!, old[at + 3]!);
     }
   }
-}
-
-/** Mixes the high bits of a polynomial hash into the low ones, which choose the slot. */
-function spread(hash: number): number {
-  const h = Math.imul(hash, 0x9e3779b1);
-  return h ^ (h >>> 15);
 }

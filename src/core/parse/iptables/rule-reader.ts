@@ -1,5 +1,5 @@
 /**
- * Reads the options of one rule, the hot part of a save: one pass over the characters, no copy of any piece that was met before.
+ * Reads the options of one rule, the hot part of a save: one pass over the bytes, no copy of any piece that was met before.
  *
  * A rule is a row of pieces: `-s 10.0.0.0/8`, `! -p tcp`, `-m conntrack ! --ctstate NEW`, and last `-j TARGET …`. A piece goes to the
  * next single-letter option, so it can be looked up, and shared between rules, as a whole. The forms of which nearly every rule has its
@@ -7,11 +7,12 @@
  */
 import type { XtMatch, XtTarget } from "../../model/xtables.ts";
 import { ChainNames } from "./chain-names.ts";
-import { BACKSLASH, BANG, DASH, NEWLINE, QUOTE, SPACE, UPPER_D, endsWord, isLetter } from "./characters.ts";
+import { BACKSLASH, BANG, DASH, NEWLINE, QUOTE, SPACE, UPPER_D, isLetter } from "./characters.ts";
 import { Ip4Reader } from "./ip4-reader.ts";
 import { ipMatch } from "./matches-ip.ts";
 import { moduleMatches } from "./matches.ts";
 import { PieceTable } from "./pieces.ts";
+import { type SaveText, endsWord } from "./save-text.ts";
 import { extensionTarget } from "./targets.ts";
 import { Malformed, shorten, splitWords } from "./words.ts";
 
@@ -23,10 +24,12 @@ const m = 109;
 const s = 115;
 const t = 116;
 
+const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
+const COMMENT = ascii('-m comment --comment "');
+const COMMENT_OPTION = ascii("--comment");
+const DNAT = ascii("-j DNAT --to-destination ");
+
 const NO_TARGET: XtTarget = { t: "none" };
-const NO_COMMENT: Extract<XtMatch, { m: "comment" }> = { m: "comment", text: "" };
-const COMMENT = '-m comment --comment "';
-const DNAT = "-j DNAT --to-destination ";
 
 export class RuleReader {
   /** What `read` found, the first `count` of `matches`; good until its next call. */
@@ -36,7 +39,8 @@ export class RuleReader {
   /** Newlines within quoted text of the rule just read (iptables prints a comment's newline as it is). */
   newlines = 0;
 
-  private readonly text: string;
+  private readonly text: SaveText;
+  private readonly bytes: Uint8Array;
   private readonly v6: boolean;
   private readonly ip4: Ip4Reader;
   private readonly matchPieces: PieceTable;
@@ -44,23 +48,27 @@ export class RuleReader {
   private targetPieces: PieceTable;
   private targetOf: XtTarget[] = [];
   private chains: ChainNames;
-  private comment = NO_COMMENT;
+  /** The comment read last, and where its text stands: rules of one chain often have the same. */
+  private comment: XtMatch = { m: "comment", text: "" };
+  private commentStart = 0;
+  private commentLength = 0;
   /** The first backslash at or after the rules read so far. */
   private backslash = -1;
 
-  constructor(text: string, v6: boolean) {
+  constructor(text: SaveText, v6: boolean) {
     this.text = text;
+    this.bytes = text.bytes;
     this.v6 = v6;
     this.ip4 = new Ip4Reader(text);
-    this.matchPieces = new PieceTable(text);
-    this.targetPieces = new PieceTable(text);
-    this.chains = new ChainNames(text);
+    this.matchPieces = new PieceTable(text, 0);
+    this.targetPieces = new PieceTable(text, 0);
+    this.chains = new ChainNames(text, 0);
   }
 
   /** Begins a table: jumps of its rules are to `chains`. */
   table(chains: ChainNames): void {
     this.chains = chains;
-    this.targetPieces = new PieceTable(this.text);
+    this.targetPieces = new PieceTable(this.text, 0);
     this.targetOf = [];
   }
 
@@ -69,92 +77,79 @@ export class RuleReader {
    * newline, or the text's length. Leaves `matches`, `count`, `target` and `newlines`. Throws Malformed.
    */
   read(at: number): number {
-    const text = this.text;
+    const bytes = this.bytes;
     this.count = 0;
     this.target = NO_TARGET;
     this.newlines = 0;
     let i = at;
-    while (text.charCodeAt(i) === SPACE) {
+    while (bytes[i] === SPACE) {
       const start = i + 1;
-      const first = text.charCodeAt(start);
-      if (endsWord(first)) {
+      if (endsWord(bytes[start]!)) {
         i++;
         continue;
       }
-      const not = first === BANG && text.charCodeAt(start + 1) === SPACE;
+      const not = bytes[start] === BANG && bytes[start + 1] === SPACE;
       const dash = not ? start + 2 : start;
-      const letter = text.charCodeAt(dash + 1);
-      if (text.charCodeAt(dash) !== DASH || !isLetter(letter) || !endsWord(text.charCodeAt(dash + 2))) {
+      const letter = bytes[dash + 1]!;
+      if (bytes[dash] !== DASH || !isLetter(letter) || !endsWord(bytes[dash + 2]!)) {
         throw new Malformed(`expected a match such as -s or -m, or -j and a target, found ${this.wordAt(dash)}`);
       }
       i = -1;
       if (letter === j || letter === g) i = this.readTarget(start, not, letter);
       else if (letter === s || letter === d) i = this.readNetwork(dash, not, letter);
-      else if (letter === m && text.charCodeAt(dash + 3) === c) i = this.readComment(dash, not);
+      else if (letter === m && bytes[dash + 3] === c) i = this.readComment(dash, not);
       if (i < 0) i = this.readMatch(start, not, letter);
     }
     return i;
   }
 
   private wordAt(at: number): string {
-    let end = at;
-    while (!endsWord(this.text.charCodeAt(end))) end++;
-    return end === at ? "the end of the line" : shorten(this.text.slice(at, end));
+    return shorten(this.text.slice(at, this.text.wordEnd(at)) || "the end of the line");
   }
 
   /** `-s A.B.C.D/LENGTH`; -1 for any other form. */
   private readNetwork(dash: number, not: boolean, letter: number): number {
     const prefix = this.v6 ? null : this.ip4.prefix(dash + 3);
-    if (prefix === null || !endsWord(this.text.charCodeAt(this.ip4.position))) return -1;
+    if (prefix === null || !endsWord(this.bytes[this.ip4.position]!)) return -1;
     this.matches[this.count++] = { m: letter === s ? "src" : "dst", not, prefix };
     return this.ip4.position;
   }
 
   /** `-m comment --comment "…"` without escapes or newlines; -1 for any other form. */
   private readComment(dash: number, not: boolean): number {
-    const text = this.text;
-    if (not || !text.startsWith(COMMENT, dash)) return -1;
+    const { text, bytes } = this;
+    if (not || !text.has(COMMENT, dash)) return -1;
     const from = dash + COMMENT.length;
-    const close = text.indexOf('"', from);
-    if (this.backslash < from) {
-      this.backslash = text.indexOf("\\", from);
-      if (this.backslash < 0) this.backslash = text.length;
-    }
-    if (close < 0 || this.backslash < close || !endsWord(text.charCodeAt(close + 1))) return -1;
-    const last = this.comment.text;
-    let same = last.length === close - from;
-    for (let k = 0; same && k < last.length; k++) same = last.charCodeAt(k) === text.charCodeAt(from + k);
-    if (!same) {
-      const comment = text.slice(from, close);
-      if (comment.includes("\n")) return -1;
-      this.comment = { m: "comment", text: comment };
+    let close = from;
+    while (bytes[close] !== QUOTE && bytes[close] !== NEWLINE && bytes[close] !== 0) close++;
+    if (this.backslash < from) this.backslash = text.indexOf(BACKSLASH, from);
+    if (bytes[close] !== QUOTE || this.backslash < close || !endsWord(bytes[close + 1]!)) return -1;
+    const length = close - from;
+    if (length !== this.commentLength || !text.same(from, this.commentStart, length)) {
+      this.comment = { m: "comment", text: text.slice(from, close) };
+      this.commentStart = from;
+      this.commentLength = length;
     }
     this.matches[this.count++] = this.comment;
     return close + 1;
   }
 
   private readMatch(start: number, not: boolean, letter: number): number {
-    const text = this.text;
-    const length = text.length;
-    let hash = not ? letter + 256 : letter;
+    const { bytes, text } = this;
     let i = not ? start + 4 : start + 2;
-    for (; i < length; i++) {
-      const code = text.charCodeAt(i);
-      if (code === NEWLINE) break;
-      if (code === SPACE) {
-        const next = text.charCodeAt(i + 1);
-        if (next === DASH) {
-          if (endsWord(text.charCodeAt(i + 3)) && isLetter(text.charCodeAt(i + 2)) && !this.isCommentText(i)) break;
-        } else if (next === QUOTE) {
-          const close = this.closingQuote(i + 1);
-          for (; i < close; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
-        } else if (next === BANG && text.charCodeAt(i + 2) === SPACE && text.charCodeAt(i + 3) === DASH) {
-          if (endsWord(text.charCodeAt(i + 5)) && isLetter(text.charCodeAt(i + 4))) break;
-        }
+    for (; bytes[i] !== NEWLINE && bytes[i] !== 0; i++) {
+      if (bytes[i] !== SPACE) continue;
+      const next = bytes[i + 1];
+      if (next === DASH) {
+        if (endsWord(bytes[i + 3]!) && isLetter(bytes[i + 2]!) && !this.isCommentText(i)) break;
+      } else if (next === QUOTE) {
+        i = this.closingQuote(i + 1);
+      } else if (next === BANG && bytes[i + 2] === SPACE && bytes[i + 3] === DASH) {
+        if (endsWord(bytes[i + 5]!) && isLetter(bytes[i + 4]!)) break;
       }
-      hash = (Math.imul(hash, 31) + code) | 0;
     }
-    const end = withoutSpaces(text, i);
+    const end = this.withoutSpaces(i);
+    const hash = text.hash(start, end);
     let piece = this.matchPieces.find(hash, start, end);
     if (piece < 0) {
       const made = this.makeMatches(text.slice(not ? start + 5 : start + 3, end), not, letter);
@@ -168,19 +163,26 @@ export class RuleReader {
 
   /** Whether the space at `at` stands between --comment and its text, which may look like an option (`--comment -j`). */
   private isCommentText(at: number): boolean {
-    return this.text.charCodeAt(at - 1) === t && this.text.startsWith("--comment", at - 9);
+    return this.bytes[at - 1] === t && this.text.has(COMMENT_OPTION, at - COMMENT_OPTION.length);
   }
 
   /** The place of the quote that closes the one at `open`. */
   private closingQuote(open: number): number {
-    const text = this.text;
-    for (let i = open + 1; i < text.length; i++) {
-      const code = text.charCodeAt(i);
+    const bytes = this.bytes;
+    for (let i = open + 1; i < this.text.length; i++) {
+      const code = bytes[i]!;
       if (code === QUOTE) return i;
       if (code === BACKSLASH) i++;
-      else if (code === NEWLINE) this.newlines++;
+      if (bytes[i] === NEWLINE) this.newlines++;
     }
-    throw new Malformed(`expected a closing quote after ${shorten(text.slice(open, open + 80).split("\n")[0]!)}`);
+    throw new Malformed(`expected a closing quote after ${shorten(this.text.slice(open, open + 80).split("\n")[0]!)}`);
+  }
+
+  /** The end of a piece that goes up to `end`, without spaces at its end (older versions print some at the end of a line). */
+  private withoutSpaces(end: number): number {
+    let i = end;
+    while (this.bytes[i - 1] === SPACE) i--;
+    return i;
   }
 
   /** The matches of a piece met for the first time; `value` is what follows the letter. */
@@ -195,49 +197,42 @@ export class RuleReader {
 
   private readTarget(start: number, not: boolean, letter: number): number {
     if (not) throw new Malformed("expected a match after !, found a target");
-    const text = this.text;
+    const bytes = this.bytes;
     const name = start + 3;
-    let i = name;
-    while (!endsWord(text.charCodeAt(i))) i++;
-    const bare = text.charCodeAt(i) !== SPACE;
-    const jump = bare && letter === j ? this.chains.jump(name, i) : undefined;
-    if (jump !== undefined) {
-      this.target = jump;
-      return i;
-    }
-    if (!bare && text.charCodeAt(name) === UPPER_D) {
-      const end = this.readDnat(start);
-      if (end >= 0) return end;
+    if (letter === j) {
+      if (bytes[name] === UPPER_D) {
+        const end = this.readDnat(start);
+        if (end >= 0) return end;
+      }
+      const jump = this.chains.jump(name);
+      const end = this.chains.end;
+      if (jump !== undefined && bytes[end] !== SPACE) {
+        this.target = jump;
+        return end;
+      }
     }
     return this.readOtherTarget(start, letter);
   }
 
   /** `-j DNAT --to-destination A.B.C.D:PORT`; -1 for any other form. */
   private readDnat(start: number): number {
-    if (this.v6 || !this.text.startsWith(DNAT, start)) return -1;
+    if (this.v6 || !this.text.has(DNAT, start)) return -1;
     const range = this.ip4.natRange(start + DNAT.length);
     const end = this.ip4.position;
-    const after = this.text.charCodeAt(end);
+    const after = this.bytes[end]!;
     if (range === null || after === SPACE || !endsWord(after)) return -1;
     this.target = { t: "dnat", range, random: false, randomFully: false, persistent: false };
     return end;
   }
 
   private readOtherTarget(start: number, letter: number): number {
-    const text = this.text;
-    const length = text.length;
-    let hash = letter;
+    const { bytes, text } = this;
     let i = start + 2;
-    for (; i < length; i++) {
-      const code = text.charCodeAt(i);
-      if (code === NEWLINE) break;
-      if (code === SPACE && text.charCodeAt(i + 1) === QUOTE) {
-        const close = this.closingQuote(i + 1);
-        for (; i < close; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
-      }
-      hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
+    for (; bytes[i] !== NEWLINE && bytes[i] !== 0; i++) {
+      if (bytes[i] === SPACE && bytes[i + 1] === QUOTE) i = this.closingQuote(i + 1);
     }
-    const end = withoutSpaces(text, i);
+    const end = this.withoutSpaces(i);
+    const hash = text.hash(start, end);
     let piece = this.targetPieces.find(hash, start, end);
     if (piece < 0) {
       const made = this.makeTarget(start + 3, end, letter === g);
@@ -251,7 +246,7 @@ export class RuleReader {
   private makeTarget(start: number, end: number, goto: boolean): XtTarget {
     const [name = "", ...words] = splitWords(this.text.slice(start, end));
     if (name === "") throw new Malformed(`${goto ? "-g" : "-j"}: expected a target`);
-    const chain = this.chains.find(start, start + name.length);
+    const chain = this.chains.find(start, this.text.wordEnd(start));
     if (chain !== undefined) {
       if (words.length === 0) return { t: goto ? "goto" : "jump", chain: chain.name };
       throw new Malformed(`expected the end of the line after chain ${name}, found ${shorten(words.join(" "))}`);
@@ -260,11 +255,4 @@ export class RuleReader {
     if (goto || !/^[A-Z0-9_]+$/.test(name)) throw new Malformed(`expected a chain declared in this table, found ${shorten(name)}`);
     return extensionTarget(name, words, this.v6);
   }
-}
-
-/** The end of a piece that goes up to `end`, without spaces at its end (older versions print some at the end of a line). */
-function withoutSpaces(text: string, end: number): number {
-  let i = end;
-  while (text.charCodeAt(i - 1) === SPACE) i--;
-  return i;
 }

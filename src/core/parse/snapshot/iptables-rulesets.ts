@@ -99,7 +99,10 @@ function parseWhole(text: string, file: string, family: "ip" | "ip6"): XtRuleset
   const last = text.slice(text.lastIndexOf("\n", end - 1) + 1, end);
   const ended = last.startsWith("# Completed on ") || last.startsWith("# Table `") || !text.startsWith("# ");
   if (end < text.length && ended) return ruleset;
-  throw new ParseError({ file, line: text.slice(0, end).split("\n").length }, "cut off: not the last line that iptables-save prints");
+  throw new ParseError(
+    { file, line: text.slice(0, end).split("\n").length },
+    "cut off: not the last line that iptables-save prints",
+  );
 }
 
 function readFamily(reader: AspectReader, names: Names, nft: NftRuleset | null): XtRuleset[] {

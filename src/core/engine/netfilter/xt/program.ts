@@ -28,7 +28,8 @@ export class XtTableProgram implements XtEnv {
   readonly recent: RecentLists;
   private readonly lines: (source: Source) => string;
   private readonly model: XtTable;
-  private programs: Map<string, XtChainProgram> | null = null;
+  private chains: Map<string, XtChain> | null = null;
+  private readonly programs = new Map<string, XtChainProgram>();
 
   constructor(ruleset: XtRuleset, table: XtTable, options: XtTableOptions) {
     this.v = ruleset.family === "ip" ? 4 : 6;
@@ -46,11 +47,17 @@ export class XtTableProgram implements XtEnv {
   }
 
   chain(name: string): XtChainProgram | null {
-    if (this.programs === null) {
-      this.programs = new Map();
-      for (const chain of this.model.chains) this.programs.set(chain.name, new XtChainProgram(this, chain));
+    const known = this.programs.get(name);
+    if (known !== undefined) return known;
+    if (this.chains === null) {
+      this.chains = new Map();
+      for (const chain of this.model.chains) this.chains.set(chain.name, chain);
     }
-    return this.programs.get(name) ?? null;
+    const model = this.chains.get(name);
+    if (model === undefined) return null;
+    const program = new XtChainProgram(this, model);
+    this.programs.set(name, program);
+    return program;
   }
 }
 
@@ -59,18 +66,20 @@ export class XtChainProgram implements ChainProgram {
   readonly table: string;
   readonly name: string;
   readonly source: Source;
-  plan: ChainPlan | undefined = undefined;
+  plan: ChainPlan | undefined;
   private readonly env: XtEnv;
   private readonly model: XtChain;
-  private compiled: readonly XtRuleProgram[] | null = null;
+  private compiled: readonly XtRuleProgram[] | null;
 
   constructor(env: XtEnv, model: XtChain) {
     this.family = env.family;
     this.table = env.table;
     this.name = model.name;
     this.source = { file: env.file, line: model.line };
+    this.plan = undefined;
     this.env = env;
     this.model = model;
+    this.compiled = null;
   }
 
   rules(): readonly XtRuleProgram[] {
