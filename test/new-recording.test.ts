@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, expect, test } from "vitest";
-import { ask } from "./judge/ask.ts";
+import { askEngine } from "./judge/engine.ts";
 import { judge } from "./judge/judge.ts";
 import { openRecording } from "./judge/recording.ts";
 import { report } from "./judge/report.ts";
@@ -80,7 +80,7 @@ async function recordAndJudge(name: string, traces: number): Promise<void> {
   const dir = join(home, name);
   await run("record", dir, "--traces", String(traces));
   const recording = openRecording(dir);
-  const verdict = await judge(recording, ask);
+  const verdict = await judge(recording, askEngine);
   expect(verdict.probes.probes).toBeGreaterThan(0);
   if (verdict.disagreements.length > 0) expect.fail(`${name}:\n${report(recording, verdict, MOST_CAUSES)}`);
 }

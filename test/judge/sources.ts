@@ -1,5 +1,5 @@
 /** Judges citations: does the line that a step names hold what the step says? */
-import type { Answer, Question, Step } from "../../src/core/model/walk.ts";
+import type { Answer, Outcome, Question, Step } from "../../src/core/model/walk.ts";
 import type { Source } from "../../src/core/model/source.ts";
 import type { Disagreement } from "./disagreement.ts";
 
@@ -110,6 +110,9 @@ function lacks(file: string, line: string, step: Step): string | null {
   }
 }
 
+/** Steps of every path that an outcome shows. */
+export const stepsOf = (o: Outcome): Step[] => [...(o.steps ?? []), ...(o.paths ?? []).flatMap((p) => p.steps)];
+
 /** Judges the citations of answers about one snapshot; what was judged once is not judged again. */
 export class CitationJudge {
   private readonly lines = new Map<string, readonly string[]>();
@@ -154,7 +157,7 @@ export class CitationJudge {
     };
     for (const o of answer.outcomes) {
       cite(o.because.source, o.because.text, null);
-      for (const s of o.steps ?? []) cite(s.source, `${s.kind}: ${s.text}`, s);
+      for (const s of stepsOf(o)) cite(s.source, `${s.kind}: ${s.text}`, s);
     }
     return found;
   }

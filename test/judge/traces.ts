@@ -1,5 +1,5 @@
 /** Judges the steps of walks by what `nft monitor trace` saw of real packets, and by the conntrack entries that they left. */
-import type { Answer, Outcome, Question } from "../../src/core/model/walk.ts";
+import type { Answer, Outcome, Question, Step } from "../../src/core/model/walk.ts";
 import { compareEntries } from "./conntrack-diff.ts";
 import type { Disagreement } from "./disagreement.ts";
 import { flowOf, type TracedFlow } from "./flow.ts";
@@ -17,7 +17,7 @@ export interface TraceOptions {
 
 export interface TraceJudgement {
   traces: number;
-  /** Traces of which some outcome's steps agree in everything that was compared. */
+  /** Traces of which some path's steps agree in everything that was compared. */
   agreed: number;
   /** Rules and policies met alike, and entries left alike. */
   events: number;
@@ -45,14 +45,17 @@ interface Verdict {
   skipped: string[];
 }
 
-function judgeOutcome(
+/** The paths that an outcome shows: all, or the likeliest alone. */
+const pathsOf = (o: Outcome): readonly (readonly Step[])[] =>
+  o.paths === undefined || o.paths.length === 0 ? [o.steps ?? []] : o.paths.map((p) => p.steps);
+
+function judgePath(
   trace: Trace,
   flow: TracedFlow,
   question: Question,
-  outcome: Outcome,
+  steps: readonly Step[],
   traced: (place: string) => boolean,
 ): Verdict {
-  const steps = outcome.steps ?? [];
   const rules = comparePassages(flow, steps, traced);
   const entries = compareEntries(trace, flow, steps, traced);
   return {
@@ -79,8 +82,8 @@ function judgeOutcome(
 }
 
 /**
- * Compares answers with steps (one for each of `traceQuestionsOf(truth)`, in order) with the recorded traces. Of the outcomes that are
- * what the traced try met, the one that fits best counts.
+ * Compares answers with steps (one for each of `traceQuestionsOf(truth)`, in order) with the recorded traces. Of the paths to
+ * outcomes that are what the traced try met, the one that fits best counts.
  */
 export function judgeTraces(truth: Truth, answers: readonly Answer[], options: TraceOptions): TraceJudgement {
   const traced = options.traced ?? tracedByDefault;
@@ -103,7 +106,7 @@ export function judgeTraces(truth: Truth, answers: readonly Answer[], options: T
       });
       return;
     }
-    const verdicts = fitting.map((o) => judgeOutcome(trace, flow, question, o, traced));
+    const verdicts = fitting.flatMap(pathsOf).map((steps) => judgePath(trace, flow, question, steps, traced));
     const best = verdicts.reduce((a, b) => (b.disagreements.length < a.disagreements.length ? b : a));
     result.events += best.events;
     result.entries += best.entries;

@@ -1,4 +1,4 @@
-/** nftables chains below IP: those of bridges (family bridge) and of devices (netdev ingress and egress). */
+/** nftables chains below IP: those of bridges (family bridge), of devices (netdev ingress and egress) and of ARP. */
 import type { Device } from "./device.ts";
 import type { Fate } from "./fate.ts";
 import type { Hook } from "./netfilter/context.ts";
@@ -15,7 +15,12 @@ export function deviceHook(run: Run, dev: Device, hook: "ingress" | "egress", pk
   return runChains(run, dev, "netdev", hook, pkt, hook === "ingress" ? dev : null, hook === "egress" ? dev : null);
 }
 
-function runChains(run: Run, at: Device, family: "bridge" | "netdev", hook: Hook, pkt: Packet, iif: Device | null, oif: Device | null): Fate | null {
+/** Whether a namespace lets an ARP message in or out by a device; a fate that is inconclusive where that can't be told. */
+export function arpHook(run: Run, dev: Device, hook: "input" | "output", pkt: Packet): Fate | null {
+  return runChains(run, dev, "arp", hook, pkt, hook === "input" ? dev : null, hook === "output" ? dev : null);
+}
+
+function runChains(run: Run, at: Device, family: "bridge" | "netdev" | "arp", hook: Hook, pkt: Packet, iif: Device | null, oif: Device | null): Fate | null {
   const { ns } = at;
   if (ns.model.nft === null) return null;
   const chains = ns.netfilter.chains(family, hook);

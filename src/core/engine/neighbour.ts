@@ -1,5 +1,5 @@
 /** From a next hop's address to the MAC that frames for it carry: the neighbour table, else who would answer a request. */
-import { formatIp, inPrefix, type Ip } from "../model/address.ts";
+import { formatIp, inPrefix, ip4, type Ip } from "../model/address.ts";
 import type { Neighbour } from "../model/link.ts";
 import type { Source } from "../model/source.ts";
 import { addrType } from "./address-type.ts";
@@ -7,7 +7,9 @@ import type { Device } from "./device.ts";
 import { validateSource } from "./reverse-path.ts";
 import { inetSelectAddr } from "./source-address.ts";
 import type { Ns } from "./ns.ts";
-import type { Packet } from "./packet.ts";
+import { textOf, type Fate } from "./fate.ts";
+import { arpHook } from "./link-hooks.ts";
+import { Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
 
 export type Resolution =
@@ -82,15 +84,20 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
   const { reached, gap } = domainOf(dev);
   const sender = senderOf(ns, dev, ip, pkt);
   const macs = new Map<string, Device>();
+  let stopped: Fate | null = null;
   for (const to of reached) {
     const a = answers(to, ip, sender);
     if (typeof a === "object") return { t: "unknown", why: a.unknown };
-    const mac = a ? to.mac : null;
+    const blocked = a && ip.v === 4 ? arpBlocked(run, dev, to, ip, sender) : null;
+    if (blocked !== null && blocked.t === "inconclusive") return { t: "unknown", why: textOf(blocked.because) };
+    if (blocked !== null && stopped === null) stopped = blocked;
+    const mac = a && blocked === null ? to.mac : null;
     if (mac !== null && !macs.has(mac)) macs.set(mac, to);
   }
   const first = [...macs];
   if (first.length === 0) {
     if (gap !== null) return { t: "unknown", why: gap };
+    if (stopped !== null) return { t: "failed", why: `ARP for ${formatIp(ip)} on ${dev.name} is filtered: ${textOf(stopped.because)}`, source: stopped.because.source };
     const before = entry === undefined ? "" : ` (${entry.state})`;
     return {
       t: "failed",
@@ -119,6 +126,32 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
       by.link.source,
     );
   return { t: "mac", mac };
+}
+
+/** The request's and the reply's ways through the arp chains of both ends (NF_ARP_IN, NF_ARP_OUT); null when both pass. */
+function arpBlocked(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null): Fate | null {
+  if (from.ns.model.nft === null && to.ns.model.nft === null) return null;
+  const none = ip4(0);
+  const message = (operation: "request" | "reply"): Packet => {
+    const p = new Packet(4, sender ?? none, ip, 0);
+    const [mac, peer] = operation === "request" ? [from.mac, null] : [to.mac, from.mac];
+    p.arp = operation === "request"
+      ? { operation, senderMac: mac, senderIp: sender ?? none, targetMac: peer, targetIp: ip }
+      : { operation, senderMac: mac, senderIp: ip, targetMac: peer, targetIp: sender ?? none };
+    p.macSrc = mac;
+    p.macDst = peer ?? "ff:ff:ff:ff:ff:ff";
+    return p;
+  };
+  const { recording } = run;
+  run.recording = false;
+  try {
+    return (
+      arpHook(run, from, "output", message("request")) ?? arpHook(run, to, "input", message("request")) ??
+      arpHook(run, to, "output", message("reply")) ?? arpHook(run, from, "input", message("reply"))
+    );
+  } finally {
+    run.recording = recording;
+  }
 }
 
 /** arp_solicit: the packet's own source where it is local (arp_announce 0), else an address of the device. */
@@ -222,8 +255,7 @@ function arrive(dev: Device, reached: Device[], seen: Set<Device>): string | nul
 export function answers(dev: Device, ip: Ip, sender: Ip | null): boolean | { unknown: string } {
   if (dev.noarp) return false;
   const ns = dev.ns;
-  const arp = ip.v === 4 && ns.model.nft?.tables.find((t) => t.family === "arp" && t.chains.some((c) => c.base !== null && c.rules.length > 0));
-  if (arp) return { unknown: `${ns.place} filters ARP (table arp ${arp.name}), which is not modelled` };
+
   return ip.v === 4 ? answersArp(ns, dev, ip, sender) : answersNd(ns, dev, ip);
 }
 

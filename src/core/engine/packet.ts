@@ -30,6 +30,15 @@ export interface SetChange {
   readonly present: boolean;
 }
 
+/** RFC 826. `targetMac` is null in a request. */
+export interface ArpMessage {
+  operation: "request" | "reply";
+  senderMac: string | null;
+  senderIp: Ip;
+  targetMac: string | null;
+  targetIp: Ip;
+}
+
 export class Packet {
   /** IP version. */
   v: 4 | 6;
@@ -75,6 +84,8 @@ export class Packet {
   vni: number | null = null;
   /** ICMP errors: the packet that they complain of, as the router saw it. */
   about: Packet | null = null;
+  /** It is an ARP message; its IP fields then mean nothing. */
+  arp: ArpMessage | null = null;
   /** 0 for the packet asked about, 1 for what carries it through a tunnel, and so on. */
   layer = 0;
   /** Owner of the sending socket where the packet is locally made; null for forwarded ones. */

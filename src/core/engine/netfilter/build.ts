@@ -14,7 +14,7 @@ import { xtBaseChains } from "./xt/base-chains.ts";
 import type { XtTableOptions } from "./xt/program.ts";
 import { RecentLists } from "./xt/recent.ts";
 
-type Family = 4 | 6 | "bridge" | "netdev";
+type Family = 4 | 6 | "bridge" | "netdev" | "arp";
 
 const NONE: readonly BaseChain[] = [];
 
@@ -100,7 +100,7 @@ class NamespaceNetfilter implements Netfilter {
   }
 
   private nftBaseChains(table: NftTable): BaseChain[] {
-    if (table.family === "arp" || table.flags.includes("dormant")) return [];
+    if (table.flags.includes("dormant")) return [];
     const compiled = compileNftTable(table, { textOf: this.textOf });
     const out: BaseChain[] = [];
     for (const chain of table.chains) {
@@ -141,7 +141,7 @@ function familiesOf(table: NftTable, chain: BaseChain): readonly Family[] {
     case "netdev":
       return ["netdev"];
     case "arp":
-      return [];
+      return ["arp"];
   }
 }
 

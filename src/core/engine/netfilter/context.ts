@@ -165,7 +165,7 @@ export interface BaseChain extends PolicyRef {
 /** All chains of one namespace. */
 export interface Netfilter {
   /** Base chains of a hook in the order of priority; those of equal priority by `registered`, latest first. `4`/`6` include the inet family's. */
-  chains(family: 4 | 6 | "bridge" | "netdev", hook: Hook): readonly BaseChain[];
+  chains(family: 4 | 6 | "bridge" | "netdev" | "arp", hook: Hook): readonly BaseChain[];
   /** Some rule needs connection tracking, or a nat chain exists: the namespace tracks connections (nf_ct_netns_get). */
   readonly tracks: { readonly 4: boolean; readonly 6: boolean };
   /** A nat-type chain is there: nat hooks run for the family (nf_nat_register_fn registers all four). */

@@ -72,7 +72,7 @@ const indexOf =
 
 const fromPacket: Readonly<Record<string, readonly [type: ValueType, load: Load, key?: Expr["key"]]>> = {
   length: [t.HOST_INTEGER, (s) => s.pkt.length | 0],
-  protocol: [t.ETHER_TYPE, (s) => (s.pkt.v === 4 ? 0x0800 : 0x86dd)],
+  protocol: [t.ETHER_TYPE, (s) => (s.pkt.arp !== null ? 0x0806 : s.pkt.v === 4 ? 0x0800 : 0x86dd)],
   l4proto: [t.PROTO, (s) => s.pkt.proto, "proto"],
   mark: [t.MARK, (s) => s.pkt.mark | 0],
   pkttype: [t.PKT_TYPE, (s) => PACKET_TYPES[s.pkt.type]],

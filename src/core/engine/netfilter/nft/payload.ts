@@ -169,6 +169,21 @@ const ETHER: Fields = {
   type: { type: t.ETHER_TYPE, load: etherType, key: null },
 };
 
+const bareMac = (text: string | null | undefined): Loaded => (text ?? "00:00:00:00:00:00").replaceAll(":", "");
+
+const ARP: Fields = {
+  operation: field(t.ARP_OP, (p) => (p.arp?.operation === "reply" ? 2 : 1)),
+  "saddr ip": field(t.IPV4, (p) => p.arp?.senderIp.key ?? 0),
+  "daddr ip": field(t.IPV4, (p) => p.arp?.targetIp.key ?? 0),
+  "saddr ether": field(t.ETHER_ADDR, (p) => bareMac(p.arp?.senderMac)),
+  "daddr ether": field(t.ETHER_ADDR, (p) => bareMac(p.arp?.targetMac)),
+  // Ethernet carrying IPv4 is all that there is here.
+  htype: field(t.INTEGER(16), () => 1),
+  ptype: field(t.ETHER_TYPE, () => 0x0800),
+  hlen: field(t.INTEGER(8), () => 6),
+  plen: field(t.INTEGER(8), () => 4),
+};
+
 /** nft tests `meta iiftype ether` before it reads an Ethernet header in a layer 3 family. */
 function needEthernet(scope: RuleScope): void {
   const family = scope.table.family;
@@ -207,9 +222,8 @@ export function payloadExpr(scope: RuleScope, body: NftObject): Expr {
     case "vlan":
       return vlanExpr(scope, wanted);
     case "arp":
-      // Packets here are IPv4 or IPv6; the dependency on `ether type arp` never holds.
-      scope.need("arp", () => NO);
-      return unknown(`arp ${wanted} is not known`, t.INTEGER(32));
+      scope.need("arp", (s) => (s.pkt.arp === null ? NO : YES));
+      return of("arp", ARP, wanted);
   }
   const proto = Object.hasOwn(L4, protocol) ? L4[protocol]! : undefined;
   if (proto === undefined) return unknown(`payload ${protocol} ${wanted} is not modelled`, t.INTEGER(32));

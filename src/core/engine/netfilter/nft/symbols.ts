@@ -141,6 +141,17 @@ export const NF_PROTO: Symbols = { ipv4: 2, ipv6: 10 };
 
 export const TCP_FLAG: Symbols = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ecn: 64, cwr: 128 };
 
+/** ARPOP_* of linux/if_arp.h. */
+export const ARP_OP: Symbols = {
+  request: 1,
+  reply: 2,
+  rrequest: 3,
+  rreply: 4,
+  inrequest: 8,
+  inreply: 9,
+  nak: 10,
+};
+
 /** ARPHRD_* of linux/if_arp.h. */
 export const IFACE_TYPE: Symbols = { ether: 1, ppp: 512, ipip: 768, ipip6: 769, loopback: 772, sit: 776, ipgre: 778 };
 

@@ -65,6 +65,7 @@ export const FIB_TYPE = number("fib_addrtype", 32, sym.FIB_TYPE, true);
 export const DSCP = number("dscp", 6, sym.DSCP);
 export const ECN = number("ecn", 2, sym.ECN);
 export const ETHER_TYPE = number("ether_type", 16, sym.ETHER_TYPE);
+export const ARP_OP = number("arp_op", 16, sym.ARP_OP);
 export const NF_PROTO = number("nf_proto", 8, sym.NF_PROTO);
 export const TCP_FLAG = flags("tcp_flag", 8, sym.TCP_FLAG, false);
 export const IFACE_TYPE = number("iface_type", 16, sym.IFACE_TYPE, true);
@@ -98,6 +99,7 @@ const BY_NAME = new Map(
     DSCP,
     ECN,
     ETHER_TYPE,
+    ARP_OP,
     NF_PROTO,
     TCP_FLAG,
     IFACE_TYPE,

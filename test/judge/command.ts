@@ -10,7 +10,7 @@ const COMMAND = "bin/kubewalk";
  * One answer for each question, in order, with steps. Rejects, with what the command printed, when it fails or answers another number
  * of questions: `--batch` exits 0 whatever the verdicts.
  */
-export async function ask(snapshot: string, questions: readonly Question[]): Promise<Answer[]> {
+export async function askCommand(snapshot: string, questions: readonly Question[]): Promise<Answer[]> {
   if (questions.length === 0) return [];
   const child = spawn(COMMAND, ["walk", snapshot, "--batch", "-", "--steps", "-o", "jsonl"], { stdio: "pipe" });
   const ended = new Promise<string>((resolve, reject) => {
