@@ -83,7 +83,12 @@ export async function collectWorld(agent: Agent, world: World): Promise<Files> {
     "snapshot.json": `${JSON.stringify({ format: "kubewalk.snapshot/v1", takenAt: "2026-01-01T00:00:00Z", nodes: [NODE] })}\n`,
   };
   const ran = world.namespaces.flatMap((name, ns) => Object.entries(LASTING).map(([file, command]) => ({ name, ns, file, command })));
-  const log = await gather(agent, files, ran);
+  let log = await gather(agent, files, ran);
+  // linkwatch_event may report a carrier as late as a second after it is there.
+  for (let i = 0; i < 30 && world.namespaces.some((_, ns) => unsettled(files[`${directory(ns)}/addr.json`] ?? "")); i++) {
+    await new Promise((r) => setTimeout(r, 50));
+    log = await gather(agent, files, ran);
+  }
   // Rules and settings are read later or otherwise, with the same outcome; what is not there prints nothing.
   const rest = { ...EMPTY, ...Object.fromEntries(Object.entries(RULES).map(([f, r]) => [f, r.command])), "sysctl.txt": "sysctl -a -r ^net" };
   world.namespaces.forEach((_, ns) => log.push(...Object.entries(rest).map(([file, command]) => entry(ns, file, command, 0, ""))));
@@ -110,6 +115,9 @@ export async function collectRules(agent: Agent, world: World, ruleset: Ruleset)
   for (const l of await gather(agent, files, wanted)) if (l.exit !== 0) throw new Error(`${l.command}: ${l.stderr}`);
   return files;
 }
+
+/** Whether some link is up below while its state does not say so yet. */
+const unsettled = (addr: string): boolean => /"NO-CARRIER"[^\]]*"LOWER_UP"/.test(addr);
 
 interface LogEntry {
   file: string;

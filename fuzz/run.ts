@@ -108,7 +108,14 @@ async function report(tally: Tally, agent: Agent, o: { seed: number; keep: strin
   for (const [, list] of sorted.slice(0, o.shrinks)) {
     const f = list.find((x) => x.kind === "verdict");
     if (f) await keepSmall(f, agent, o);
+    else if (o.verbose && list[0]!.kind === "rules") keepWhole(list[0]!, o);
   }
+}
+
+/** Writes a failure as it stands. */
+function keepWhole(f: Failure, o: { seed: number; keep: string }): void {
+  const c: KernelCase = { format: "kubewalk.kernel-case/v1", title: f.why, found: `${o.seed}:${f.index}`, kernel: release().replace(/-.*/, ""), question: question(f.probe!), observed: f.observed!, probe: f.probe!, world: f.world, ruleset: f.ruleset, snapshot: f.files };
+  console.log(`\nWHOLE ${writeCase(o.keep, `${o.seed}-${f.index}`, c)}`);
 }
 
 /** Shrinks a failure and writes it as a case file. */

@@ -1,7 +1,7 @@
 /** The kernel's own account of the rules that a packet met (nft's packet trace), against the steps of a walk. */
 import type { Step } from "../src/core/model/walk.ts";
 import type { Agent, TraceEvent } from "./agent.ts";
-import { directory, type Files } from "./collect.ts";
+import type { Files } from "./collect.ts";
 import type { Probe, World } from "./world.ts";
 
 const TABLE = "kwtrace";
@@ -60,16 +60,19 @@ export function handles(nftText: string): Map<string, number> {
 /** What the packets of one probe met in one namespace: a list for each packet, forward ones first. */
 export function packetsOf(events: TraceEvent[], probe: Probe, nftText: string): { reply: boolean; met: Met[] }[] {
   const places = handles(nftText);
-  const packets = new Map<string, { reply: boolean; mine: boolean; met: Met[] }>();
+  const current = new Map<string, { met: Met[] } | null>();
+  const packets = new Map<string, { reply: boolean; met: Met[] }>();
   for (const e of events) {
     if (e.lost !== undefined) return [];
-    let p = packets.get(e.id);
-    if (!p) packets.set(e.id, (p = { reply: false, mine: false, met: [] }));
-    if (!p.mine && e.net && e.transport) {
+    if (e.net && e.transport) {
+      // Headers come with the first event of every base chain. Identifiers are made of the buffer's address and come back.
       const whose = belongs(e, probe);
-      p.mine = whose !== null;
-      p.reply = whose === "reply";
+      const key = `${e.id} ${whose}`;
+      if (whose !== null && !packets.has(key)) packets.set(key, { reply: whose === "reply", met: [] });
+      current.set(e.id, packets.get(key) ?? null);
     }
+    const p = current.get(e.id);
+    if (!p) continue;
     if (e.table === TABLE) continue;
     if (e.type === "policy") p.met.push({ family: e.family, table: e.table ?? "", chain: e.chain ?? "", rule: -1, verdict: e.policy ?? e.verdict ?? "" });
     else if (e.handle !== undefined) {
@@ -78,7 +81,7 @@ export function packetsOf(events: TraceEvent[], probe: Probe, nftText: string): 
       p.met.push({ family: e.family, table: e.table ?? "", chain: e.chain ?? "", rule, verdict: e.verdict === "jump" || e.verdict === "goto" ? `${e.verdict} ${e.to}` : (e.verdict ?? "") });
     }
   }
-  return [...packets.values()].filter((p) => p.mine && p.met.length > 0).map(({ reply, met }) => ({ reply, met }));
+  return [...packets.values()].filter((p) => p.met.length > 0);
 }
 
 /** Whether an event's packet is the probe's first, or the first answer; by the client's port, which rules seldom change. */
@@ -99,7 +102,7 @@ function belongs(e: TraceEvent, p: Probe): "forward" | "reply" | null {
 }
 
 /** The same of a walk's steps, of one namespace and direction; legacy rules are not in nft's trace and are left out. */
-export function metBy(steps: readonly Step[], at: string, direction: "forward" | "reply", layer: number, files: Files, ns: number): Met[] {
+export function metBy(steps: readonly Step[], at: string, direction: "forward" | "reply", layer: number, files: Files): Met[] {
   const index = new Map<string, Map<number, number>>();
   const out: Met[] = [];
   for (const s of steps) {
@@ -114,7 +117,6 @@ export function metBy(steps: readonly Step[], at: string, direction: "forward" |
       verdict: s.verdict === "reject" ? "drop" : (s.verdict ?? ""),
     });
   }
-  void directory(ns);
   return out;
 }
 

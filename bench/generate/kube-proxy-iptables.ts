@@ -75,7 +75,11 @@ export function kubeProxyServices(options: KubeProxyOptions): KubeService[] {
     const endpoints: KubeEndpoint[] = [];
     for (let e = 0; e < endpointsPerService; e++, next++) {
       const node = next % nodes;
-      endpoints.push({ ip: dotted(podAddress(node, Math.floor(next / nodes) % perNode, perNode)), port: udp ? 5353 : 8080, node });
+      endpoints.push({
+        ip: dotted(podAddress(node, Math.floor(next / nodes) % perNode, perNode)),
+        port: udp ? 5353 : 8080,
+        node,
+      });
     }
     // EndpointSlices are read into a map and sorted as text (endpointslicecache.go, byEndpoint).
     endpoints.sort((a, b) => (`${a.ip}:${a.port}` < `${b.ip}:${b.port}` ? -1 : 1));
@@ -212,7 +216,7 @@ export function generateKubeProxyIptables(options: KubeProxyOptions): string {
     FILTER.split("\n"),
   );
   // iptables-nft-save prints user chains and their rules in the order of their names.
-  const names = [...chains.keys()].sort((a, b) => (a < b ? -1 : 1));
+  const names = [...chains.keys()].toSorted((a, b) => (a < b ? -1 : 1));
   table("nat", ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"], names, [
     '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
     '-A OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',

@@ -1,7 +1,7 @@
 """Servers that say what they saw, and probes that say what their program met.
 
 A probe is a plain program: a TCP connect(), a request and an answer; a UDP send() and recv() on a connected
-socket; or an ICMP echo on a ping socket. Datagrams that a server could not answer say why in `unsent`. With a size, Don't Fragment is set, as `ping -M do -s` does. Its errors are those that such a program meets; ping asks for the error queue
+socket; or an ICMP echo on a ping or raw socket. Datagrams that a server could not answer say why in `unsent`. With a size, Don't Fragment is set, as `ping -M do -s` does. Its errors are those that such a program meets; ping asks for the error queue
 (IP_RECVERR), as ping(8) does, and TCP: between namespaces of one machine an ICMP error comes back before
 connect() has let go of the socket, and tcp_v4_err then only keeps it for the next retransmission, a second
 later. The queue has it at once.
@@ -12,6 +12,7 @@ SO_MARK, IP_RECVERR, IP_PKTINFO, IPV6_RECVERR, IPV6_RECVPKTINFO, IPV6_PKTINFO = 
 IP_TRANSPARENT, IPV6_TRANSPARENT = 19, 75
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_DO = 10, 23, 2
 MSG_ERRQUEUE = 0x2000
+ICMPV6_FILTER, ONLY_ECHO_REPLY = 1, struct.pack("=8I", *(0xFFFFFFFF & ~(1 << 129 % 32) if i == 129 // 32 else 0xFFFFFFFF for i in range(8)))
 LINGER_RST = struct.pack("ii", 1, 0)
 
 
@@ -127,6 +128,9 @@ class Watch:
         family = socket.AF_INET6 if v6 else socket.AF_INET
         level = socket.IPPROTO_IPV6 if v6 else socket.IPPROTO_IP
         kind = socket.SOCK_STREAM if proto == "tcp" else socket.SOCK_DGRAM
+        if proto == "icmp" and v6:
+            # ping_v6_sendmsg forgets what became of the packet; ping(8) on a raw socket is told.
+            kind = socket.SOCK_RAW
         number = 0 if proto != "icmp" else (socket.IPPROTO_ICMPV6 if v6 else socket.IPPROTO_ICMP)
         s = socket.socket(family, kind | socket.SOCK_NONBLOCK, number)
         self.results[i] = {}
@@ -142,7 +146,10 @@ class Watch:
                 s.setsockopt(level, IPV6_RECVERR if v6 else IP_RECVERR, 1)
             if p.get("size"):
                 s.setsockopt(level, IPV6_MTU_DISCOVER if v6 else IP_MTU_DISCOVER, PMTUDISC_DO)
-            s.bind(("::" if v6 else "0.0.0.0", p["sport"]))
+            if kind == socket.SOCK_RAW:
+                s.setsockopt(socket.IPPROTO_ICMPV6, ICMPV6_FILTER, ONLY_ECHO_REPLY)
+            else:
+                s.bind(("::" if v6 else "0.0.0.0", p["sport"]))
             step = "connect"
             if proto == "tcp":
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RST)
@@ -159,7 +166,7 @@ class Watch:
                     data = b"%d " % i
                     s.send(data.ljust(max(len(data), p.get("size", 0) - header - 8), b"."))
                 else:
-                    data = struct.pack(">BBHHH", 128 if v6 else 8, 0, 0, 0, 1)
+                    data = struct.pack(">BBHHH", 128 if v6 else 8, 0, 0, p["sport"], 1)
                     s.send(data.ljust(max(len(data), p.get("size", 64 + header) - header), b"."))
         except OSError as e:
             self.settle(i, errno=errno.errorcode.get(e.errno, str(e.errno)), at=step)
@@ -189,7 +196,7 @@ class Watch:
             except OSError:
                 pass
             return
-        if p["proto"] != "udp" and "connected" not in self.results[i] and self.complaint(i, s):
+        if p["proto"] != "udp" and "connected" not in self.results[i] and self.complaint(i, p, s):
             return
         if p["proto"] == "tcp":
             code = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -216,17 +223,21 @@ class Watch:
             return
         try:
             data, sender = s.recvfrom(65536)
+            if s.type == socket.SOCK_RAW and data[4:6] != struct.pack(">H", p["sport"]):
+                return
             self.settle(i, answer=data.decode(errors="replace") if p["proto"] == "udp" else "", sender=plain(sender[0]))
         except BlockingIOError:
             pass
         except OSError as e:
             self.settle(i, errno=errno.errorcode.get(e.errno, str(e.errno)), at="recv")
 
-    def complaint(self, i, s):
+    def complaint(self, i, p, s):
         """Takes an ICMP error off the error queue; true when there was one that ends the probe."""
         try:
-            _, cmsgs, _, _ = s.recvmsg(65536, 512, MSG_ERRQUEUE)
+            data, cmsgs, _, _ = s.recvmsg(65536, 512, MSG_ERRQUEUE)
         except OSError:
+            return False
+        if s.type == socket.SOCK_RAW and data[4:6] != struct.pack(">H", p["sport"]):
             return False
         for _, kind, value in cmsgs:
             if kind in (IP_RECVERR, IPV6_RECVERR):

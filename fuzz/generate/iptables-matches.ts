@@ -79,7 +79,7 @@ export const MATCHES: readonly (readonly [number, string, Maker])[] = [
   [1, "iprange", (p, r) => iprange(p, r)],
   [0.3, "helper", (_, r) => ({ text: `-m helper ${bang(r)}--helper ftp` })],
   [0.3, "devgroup", (p, r) => (INSIDE.includes(p.hook) ? { text: `-m devgroup ${bang(r)}--src-group ${r.pick(["0x0", "0x1"])}` } : null)],
-  [0.3, "realm", (p, r) => (p.family === 4 && p.hook !== "PREROUTING" ? { text: `-m realm ${bang(r)}--realm ${r.pick(["0x0", "0x1"])}` } : null)],
+  [0.3, "realm", (p, r) => (p.family === 4 && p.hook !== "PREROUTING" ? { text: `-m realm ${bang(r)}--realm 0x1` } : null)],
 ];
 
 function device(p: Place, r: Rng): string {

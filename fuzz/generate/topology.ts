@@ -47,7 +47,8 @@ function veth(plan: Plan, a: Device, b: Device): void {
     plan,
     a.ns,
     "link",
-    `link add ${a.dev} address ${mac(a.ns, n)} type veth peer name ${b.dev} address ${mac(b.ns, n + 100)} netns ${plan.namespaces[b.ns]}`,
+    // Ends of one number would be slow to report their carrier: linkwatch_urgent_event takes them for a plain device.
+    `link add ${a.dev} index ${2 * n + 10} address ${mac(a.ns, n)} type veth peer name ${b.dev} index ${2 * n + 11} address ${mac(b.ns, n + 100)} netns ${plan.namespaces[b.ns]}`,
     "veth",
   );
 }

@@ -1,4 +1,4 @@
-/** Reviewable text of a small snapshot; after a wanted change run `npx vitest run -u src/cli`. */
+/** Reviewable text of a small snapshot; after a wanted change run `npx vitest run src/cli -u`. */
 import { expect, test } from "vitest";
 import { kubewalk } from "../../test/support/host.ts";
 import { makeSnapshot } from "../../test/support/snapshot.ts";

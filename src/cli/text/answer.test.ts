@@ -1,4 +1,4 @@
-/** Reviewable text of canned answers; after a wanted change run `npx vitest run -u src/cli/text`. */
+/** Reviewable text of canned answers; after a wanted change run `npx vitest run src/cli/text -u`. */
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
 import { answers } from "../../../test/support/answers.ts";

@@ -34,7 +34,7 @@ function goalOf(outcome: Outcome, options: AnswerOptions): string {
 /** Rows `1 of 3  n2/pod/shop/web-1  10.244.1.2:8080  sees 10.244.0.3`. */
 function backendRows(outcomes: readonly Outcome[], options: AnswerOptions): string[][] {
   return outcomes.map((o) => [
-    formatShare(o.share),
+    o.share === null ? "?" : formatShare(o.share),
     goalOf(o, options) || dispositionWords(o.disposition),
     backendText(o) ?? "",
     o.server === undefined ? "" : `sees ${o.server.clientAddress}`,
@@ -83,12 +83,12 @@ function partingLines(others: readonly Outcome[], told: Outcome, options: Answer
 function titleOf(group: Group, outcome: Outcome, options: AnswerOptions): string {
   const share = formatShare(outcome.share);
   const to = goalOf(outcome, options) || backendText(outcome);
-  const of = share === "all" ? "" : ` (${share})`;
+  const of = share === "all" || outcome.share === null ? "" : ` (${share})`;
   switch (group.kind) {
     case "answered":
       return `path to ${to ?? "where it goes"}${of}`;
     case "failed":
-      return `the failing path${to === null ? "" : ` to ${to}`}${of}`;
+      return `${outcome.share === null ? "a path that may fail" : "the failing path"}${to === null ? "" : ` to ${to}`}${of}`;
     case "inconclusive":
       return `the path as far as it is known${of}`;
   }
@@ -126,7 +126,10 @@ function pathSection(
 function groupLines(group: Group, alone: boolean, options: AnswerOptions): string[] {
   const shown = options.all ? group.outcomes : group.outcomes.slice(0, MOST_BACKENDS);
   const more = group.outcomes.length - shown.length;
-  const word = { answered: "answered", failed: "fails", inconclusive: "not known" }[group.kind];
+  const unsure = group.outcomes.some((o) => o.share === null);
+  const word = unsure
+    ? { answered: "may be answered", failed: "may fail", inconclusive: "not known" }[group.kind]
+    : { answered: "answered", failed: "fails", inconclusive: "not known" }[group.kind];
   // The verdict above has already said why, unless there are several reasons.
   const head =
     alone || group.kind === "answered" ? word : `${word}: ${failureText(group.outcomes[0]!, options.placeOf)}`;

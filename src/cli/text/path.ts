@@ -75,7 +75,9 @@ export function pathLines(answer: Answer, outcome: Outcome, options: PathOptions
   const out = there.flatMap((hop) => hopLines(hop, outcome, changes, options));
   if (back.length > 0) {
     out.push("", `  ${options.style.strong("and back")}`);
-    const fails = outcome.client !== "answered";
+    // An error that reached the client got back unharmed; where only silence did, the way back may be what failed.
+    const silent = outcome.client === "timeout" || outcome.client === "inconclusive";
+    const fails = silent && !there.some((hop) => hop.steps.some((step) => decides(step, outcome.because)));
     out.push(
       ...(options.all || fails
         ? back.flatMap((hop) => hopLines(hop, outcome, changes, options))

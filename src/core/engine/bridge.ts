@@ -14,6 +14,10 @@ const isGroup = (mac: string): boolean => (Number.parseInt(mac.slice(0, 2), 16) 
 
 /** brnf_call_iptables: per bridge, else for the namespace; off where br_netfilter is not there. */
 function callsIp(bridge: Device, v: 4 | 6): boolean {
+  return v === 4 ? (bridge.callsIp4 ??= isFiltered(bridge, 4)) : (bridge.callsIp6 ??= isFiltered(bridge, 6));
+}
+
+function isFiltered(bridge: Device, v: 4 | 6): boolean {
   const kind = bridge.link.kind;
   if (kind.kind === "bridge" && (v === 4 ? kind.nfCallIptables : kind.nfCallIp6tables)) return true;
   return (bridge.ns.sysctl(`net.bridge.bridge-nf-call-ip${v === 6 ? "6" : ""}tables`) ?? 0) !== 0;

@@ -107,6 +107,12 @@ export function trackIn(run: Run, ns: Ns, pkt: Packet): void {
       run.step(ns, pkt, "conntrack", `conntrack: INVALID, ${protoName(pkt.proto)} that belongs to no connection`, null);
       return;
     }
+    const lost = ns.missing(pkt.v === 4 ? "conntrack" : "conntrack6");
+    // An entry could decide for exactly this tuple; with a port that nobody chose it is not worth a doubt.
+    if (lost !== null && run.exactPort && !run.unknownOnce(`ct ${ns.place}`, `the connections of ${ns.place} are not known: ${lost}`, null)) {
+      pkt.ctInfo = "invalid";
+      return;
+    }
     pkt.ct = newConnection(pkt, tuple);
     pkt.ctInfo = "new";
     pkt.ctReply = false;

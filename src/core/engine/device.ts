@@ -28,6 +28,16 @@ export interface DeviceConf {
   disableIpv6: boolean;
 }
 
+/** Where a broadcast that leaves a device arrives. */
+export interface BroadcastDomain {
+  /** Devices whose IP stack sees it. */
+  reached: readonly Device[];
+  /** Their MACs. */
+  macs: ReadonlySet<string | null>;
+  /** What could not be followed; null when all could. */
+  gap: string | null;
+}
+
 export class Device implements RuleDevice {
   readonly ns: Ns;
   readonly link: Link;
@@ -60,7 +70,12 @@ export class Device implements RuleDevice {
   readonly neigh4 = new Map<number | string, Neighbour>();
   readonly neigh6 = new Map<number | string, Neighbour>();
   /** Whom a broadcast from here reaches (neighbour.ts); null until first asked. */
-  domain: { reached: readonly Device[]; gap: string | null } | null = null;
+  domain: BroadcastDomain | null = null;
+  /** Why what passes the device is not known: a program runs there. Undefined until it was asked. */
+  program: string | null | undefined = undefined;
+  /** Of a bridge: its frames pass IP's rules (br_netfilter). Null until it was asked. */
+  callsIp4: boolean | null = null;
+  callsIp6: boolean | null = null;
   private confCache: DeviceConf | null = null;
 
   constructor(ns: Ns, link: Link) {

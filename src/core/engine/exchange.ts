@@ -16,6 +16,8 @@ export interface Attempt {
   to: Ip;
   port: number;
   sourcePort: number;
+  /** The question named it. */
+  exactPort: boolean;
   mark: number;
   ttl: number | null;
   /** Bytes of the IP packet, Don't Fragment set; null: small enough for any link. */
@@ -53,6 +55,7 @@ export function sendRequest(run: Run, a: Attempt): FrameFate {
 
 /** Runs the attempt. Never throws. */
 export function attempt(run: Run, a: Attempt): Result {
+  run.exactPort = a.exactPort;
   const who: Asked = { src: a.to, dst: a.to, sport: 0, dport: 0, icmpId: 0 };
   const fate = sendFrom(run, a.from, request(a), {
     // The socket keeps what connect() settled, whatever OUTPUT makes of the packet.

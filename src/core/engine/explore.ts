@@ -211,7 +211,7 @@ export interface KeyOf<T> {
 const NO_WAYS: readonly never[] = [];
 
 /** More ways than this are not tried; what is left becomes one inconclusive happening. */
-export const MAX_WAYS = 20_000;
+export const MAX_WAYS = 10_000;
 
 /**
  * All that `run` can come to. Outcomes with one fine key are one, their shares added.

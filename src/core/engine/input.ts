@@ -22,7 +22,7 @@ import type { Run } from "./run.ts";
 export function ipReceive(run: Run, dev: Device, pkt: Packet, skipPrerouting: boolean, looped = false): FrameFate {
   const { ns } = dev;
   if (pkt.type === "otherhost") return UNWANTED;
-  const missing = ns.missing("sysctl");
+  const missing = ns.missing("sysctl") ?? ns.missing("addr");
   if (missing !== null)
     return {
       t: "inconclusive",

@@ -9,7 +9,7 @@ import type { Ns } from "./ns.ts";
 import { ICMP, IPV6_ICMP, SCTP, TCP, UDP, type Packet } from "./packet.ts";
 import { protoName } from "./conntrack.ts";
 import type { Run } from "./run.ts";
-import { findSocket } from "./sockets.ts";
+import { doubtful, findSocket } from "./sockets.ts";
 import { isVxlanPort, vxlanReceive } from "./vxlan.ts";
 
 export function deliver(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
@@ -93,7 +93,7 @@ function toSocket(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
     return {
       t: "inconclusive",
       because: {
-        text: `the sockets of ${ns.place} are not known${ns.missing("sockets") === null ? "" : `: ${ns.missing("sockets")}`}`,
+        text: `the sockets of ${ns.place} are not known${ns.missing("sockets") === null && doubtful(ns) === null ? "" : `: ${ns.missing("sockets") ?? doubtful(ns)}`}`,
         source: null,
       },
     };

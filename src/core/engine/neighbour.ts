@@ -3,7 +3,7 @@ import { formatIp, inPrefix, ip4, type Ip } from "../model/address.ts";
 import type { Neighbour } from "../model/link.ts";
 import type { Source } from "../model/source.ts";
 import { addrType } from "./address-type.ts";
-import type { Device } from "./device.ts";
+import type { BroadcastDomain, Device } from "./device.ts";
 import { validateSource } from "./reverse-path.ts";
 import { inetSelectAddr } from "./source-address.ts";
 import type { Ns } from "./ns.ts";
@@ -51,11 +51,11 @@ export function resolve(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet): Res
 }
 
 /** Everyone that a broadcast from `dev` reaches, and what of that could not be followed. State only: found once for each device. */
-function domainOf(dev: Device): { reached: readonly Device[]; gap: string | null } {
+function domainOf(dev: Device): BroadcastDomain {
   if (dev.domain === null) {
     const reached: Device[] = [];
     const gap = leave(dev, reached, new Set());
-    dev.domain = { reached, gap };
+    dev.domain = { reached, macs: new Set(reached.map((d) => d.mac)), gap };
   }
   return dev.domain;
 }
@@ -66,8 +66,8 @@ function domainOf(dev: Device): { reached: readonly Device[]; gap: string | null
  */
 function isThere(run: Run, dev: Device, ip: Ip, entry: Neighbour): boolean {
   if (entry.state === "PERMANENT" || entry.state === "NOARP") return true;
-  const { reached, gap } = domainOf(dev);
-  if (gap !== null || reached.some((d) => d.mac === entry.mac)) return true;
+  const { macs, gap } = domainOf(dev);
+  if (gap !== null || macs.has(entry.mac)) return true;
   const why = `the entry of ${formatIp(ip)} on ${dev.ns.place} ${dev.name} is a leftover (${entry.state}): nobody has ${entry.mac} any more, and the kernel finds out some seconds after the next packet`;
   return !run.unknownOnce(`leftover ${dev.ns.place} ${dev.name} ${ip.key}`, why, entry.source);
 }

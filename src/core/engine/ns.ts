@@ -74,7 +74,8 @@ export class Ns {
 
   /** Why an aspect is not known; null when it is. */
   missing(aspect: Aspect): string | null {
-    return this.model.missing.get(aspect) ?? null;
+    const { missing } = this.model;
+    return missing.size === 0 ? null : (missing.get(aspect) ?? null);
   }
 
   /** A setting as a number; null when it was not recorded or is no number. */

@@ -20,6 +20,8 @@ export class Run {
   /** Steps of this run; null when nobody wants them. */
   readonly steps: Step[] | null;
   readonly allRules: boolean;
+  /** The question names the client's port: an entry of a conntrack table may be for just that. */
+  exactPort = false;
   direction: "forward" | "reply" = "forward";
   /** Off while frames are tried out that may not be wanted where they go, and after the first packet of each direction. */
   recording: boolean;

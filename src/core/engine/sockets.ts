@@ -12,7 +12,7 @@ const V4_LOOPBACK_NET = 127;
  * Null when nothing listens; "unknown" when sockets were not recorded.
  */
 export function findSocket(ns: Ns, pkt: Packet, dev: Device | null): Socket | null | "unknown" {
-  if (ns.missing("sockets") !== null) return "unknown";
+  if (ns.missing("sockets") !== null || doubtful(ns) !== null) return "unknown";
   const proto = pkt.proto === TCP ? "tcp" : pkt.proto === UDP ? "udp" : pkt.proto === SCTP ? "sctp" : "raw";
   let best: Socket | null = null;
   let bestScore = -1;
@@ -27,6 +27,19 @@ export function findSocket(ns: Ns, pkt: Packet, dev: Device | null): Socket | nu
   // `ss` does not list SCTP without its module: then nothing is known of it.
   if (best === null && proto === "sctp") return "unknown";
   return best;
+}
+
+/** Why an empty list of sockets can't be all: something runs here that listens. Null when it can. */
+export function doubtful(ns: Ns): string | null {
+  if (ns.model.sockets.length > 0) return null;
+  const { cluster } = ns.world.snapshot;
+  const id = ns.model.pod;
+  if (id === null) {
+    const runs = ns.place === `${ns.node}/host` && cluster.nodes.some((n) => n.name === ns.node);
+    return runs ? `none was recorded on ${ns.node}, where kubelet at least must listen` : null;
+  }
+  const pod = cluster.pods.find((p) => p.namespace === id.namespace && p.name === id.name);
+  return pod !== undefined && pod.ready && pod.ports.length > 0 ? "none was recorded, and the pod is ready and names ports" : null;
 }
 
 /** compute_score: -1 when it does not match. */

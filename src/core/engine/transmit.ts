@@ -30,6 +30,10 @@ function unknown(dev: Device, text: string): FrameFate {
 
 /** Programs on a device that kubewalk does not read: XDP, tc. */
 function programOn(dev: Device): string | null {
+  return dev.program === undefined ? (dev.program = findProgram(dev)) : dev.program;
+}
+
+function findProgram(dev: Device): string | null {
   if (dev.link.xdp) return `an XDP program runs on ${dev.ns.place} ${dev.name}`;
   const tc = dev.ns.model.tc.find((t) => t.dev === dev.name);
   return tc === undefined

@@ -78,6 +78,7 @@ export function toAttempt(world: World, q: ResolvedQuestion): Attempt {
     to,
     port: q.port ?? 0,
     sourcePort: q.sourcePort ?? freePort(from),
+    exactPort: q.sourcePort !== undefined,
     mark: q.mark ?? 0,
     ttl: q.ttl ?? null,
     size: q.size ?? null,

@@ -34,7 +34,9 @@ COMMIT
               policy: "ACCEPT",
               packets: 3,
               bytes: 180,
-              rules: [{ line: 5, packets: 7, bytes: 2 ** 64, matches: [], target: { t: "jump", chain: "KUBE-SERVICES" } }],
+              rules: [
+                { line: 5, packets: 7, bytes: 2 ** 64, matches: [], target: { t: "jump", chain: "KUBE-SERVICES" } },
+              ],
             },
             {
               name: "KUBE-SERVICES",
@@ -48,7 +50,11 @@ COMMIT
                   packets: null,
                   bytes: null,
                   matches: [
-                    { m: "dst", not: false, prefix: { ip: { v: 4, a: 0x0a600001, b: 0, c: 0, d: 0, key: 0x0a600001 }, len: 32 } },
+                    {
+                      m: "dst",
+                      not: false,
+                      prefix: { ip: { v: 4, a: 0x0a600001, b: 0, c: 0, d: 0, key: 0x0a600001 }, len: 32 },
+                    },
                   ],
                   target: { t: "none" },
                 },
@@ -86,7 +92,14 @@ COMMIT
   test("rules of a chain that do not stand together keep their order", () => {
     const { tables } = parseIptablesSave(saved("-A A -j DROP", "-A INPUT -j A", "-A A -j ACCEPT", "-A A"), FILE, "ip");
     const lines = tables[0]!.chains.map((chain) => chain.rules.map((rule) => [rule.line, rule.target.t]));
-    expect(lines).toEqual([[[5, "jump"]], [[4, "drop"], [6, "accept"], [7, "none"]]]);
+    expect(lines).toEqual([
+      [[5, "jump"]],
+      [
+        [4, "drop"],
+        [6, "accept"],
+        [7, "none"],
+      ],
+    ]);
   });
 
   test("empty chains have arrays of their own", () => {
@@ -97,11 +110,15 @@ COMMIT
 
   test("a comment with a newline goes on to the next line", () => {
     const { tables } = parseIptablesSave(saved('-A A -m comment --comment "a\nb" -j DROP', "-A A"), FILE, "ip");
-    expect(tables[0]!.chains[1]!.rules).toMatchObject([{ line: 4, matches: [{ m: "comment", text: "a\nb" }] }, { line: 6 }]);
+    expect(tables[0]!.chains[1]!.rules).toMatchObject([
+      { line: 4, matches: [{ m: "comment", text: "a\nb" }] },
+      { line: 6 },
+    ]);
   });
 
   test("characters beyond ASCII in names and comments", () => {
-    const text = '*filter\n:é - [0:0]\n:é€ - [0:0]\n-A é€ -m comment --comment "größer 🚢" -j é\n-A é -p tcp -g é€\nCOMMIT\n';
+    const text =
+      '*filter\n:é - [0:0]\n:é€ - [0:0]\n-A é€ -m comment --comment "größer 🚢" -j é\n-A é -p tcp -g é€\nCOMMIT\n';
     expect(parseIptablesSave(text, FILE, "ip").tables[0]!.chains).toMatchObject([
       { name: "é", rules: [{ target: { t: "goto", chain: "é€" } }] },
       { name: "é€", rules: [{ matches: [{ m: "comment", text: "größer 🚢" }], target: { t: "jump", chain: "é" } }] },
@@ -118,11 +135,36 @@ COMMIT
 
 describe("what is no save", () => {
   test.each([
-    ["no COMMIT at the end", "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j DROP\n", 3, "expected COMMIT at the end of table filter"],
-    ["cut within COMMIT", "*filter\n:INPUT ACCEPT [0:0]\nCOMM", 3, "expected *table, :chain, -A, COMMIT or a # comment, found COMM"],
-    ["cut within a rule", "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -s 10.0", 3, "-s: expected an IPv4 address, found 10.0"],
-    ["cut within a comment", '*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m comment --comment "a b', 3, 'expected a closing quote after "a b'],
-    ["next table before COMMIT", "*filter\n*nat\nCOMMIT\n", 2, "expected COMMIT before the next table: table filter has none"],
+    [
+      "no COMMIT at the end",
+      "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j DROP\n",
+      3,
+      "expected COMMIT at the end of table filter",
+    ],
+    [
+      "cut within COMMIT",
+      "*filter\n:INPUT ACCEPT [0:0]\nCOMM",
+      3,
+      "expected *table, :chain, -A, COMMIT or a # comment, found COMM",
+    ],
+    [
+      "cut within a rule",
+      "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -s 10.0",
+      3,
+      "-s: expected an IPv4 address, found 10.0",
+    ],
+    [
+      "cut within a comment",
+      '*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m comment --comment "a b',
+      3,
+      'expected a closing quote after "a b',
+    ],
+    [
+      "next table before COMMIT",
+      "*filter\n*nat\nCOMMIT\n",
+      2,
+      "expected COMMIT before the next table: table filter has none",
+    ],
     ["a table twice", "*nat\nCOMMIT\n*nat\nCOMMIT\n", 3, "expected each table once, found nat again"],
     ["a table without name", "*\nCOMMIT\n", 1, "expected a table's name after *, found nothing"],
     ["COMMIT alone", "COMMIT\n", 1, "expected COMMIT within a table"],
@@ -130,13 +172,33 @@ describe("what is no save", () => {
     ["a rule outside a table", "-A A -j DROP\n", 1, "expected rules within a table"],
     ["a rule after COMMIT", "*nat\n:A - [0:0]\nCOMMIT\n-A A -j DROP\n", 4, "expected rules within a table"],
     ["a chain twice", "*nat\n:A - [0:0]\n:A - [0:0]\nCOMMIT\n", 3, "expected each chain once, found A again"],
-    ["a policy that is none", "*nat\n:A REJECT [0:0]\nCOMMIT\n", 2, "expected a chain as :NAME ACCEPT|DROP|- [PACKETS:BYTES]"],
+    [
+      "a policy that is none",
+      "*nat\n:A REJECT [0:0]\nCOMMIT\n",
+      2,
+      "expected a chain as :NAME ACCEPT|DROP|- [PACKETS:BYTES]",
+    ],
     ["a chain's counters", "*nat\n:A - [0:x]\nCOMMIT\n", 2, "expected counters as [PACKETS:BYTES], found [0:x]"],
     ["other output", "iptables-save: command not found\n", 1, "expected *table, :chain, -A, COMMIT or a # comment"],
     ["a chain that is not declared", saved("-A B -j DROP"), 4, "expected a chain declared in table filter, found B"],
-    ["the beginning of a chain's name", "*nat\n:AB - [0:0]\n-A AB\n-A A\nCOMMIT\n", 4, "expected a chain declared in table nat, found A"],
-    ["a jump to a chain that is not declared", saved("-A A -j KUBE-SVC"), 4, "expected a chain declared in this table, found KUBE-SVC"],
-    ["a goto to a chain that is not declared", saved("-A A -g B"), 4, "expected a chain declared in this table, found B"],
+    [
+      "the beginning of a chain's name",
+      "*nat\n:AB - [0:0]\n-A AB\n-A A\nCOMMIT\n",
+      4,
+      "expected a chain declared in table nat, found A",
+    ],
+    [
+      "a jump to a chain that is not declared",
+      saved("-A A -j KUBE-SVC"),
+      4,
+      "expected a chain declared in this table, found KUBE-SVC",
+    ],
+    [
+      "a goto to a chain that is not declared",
+      saved("-A A -g B"),
+      4,
+      "expected a chain declared in this table, found B",
+    ],
     ["a jump with words", saved("-A A -j INPUT --x"), 4, "expected the end of the line after chain INPUT, found --x"],
     ["counters of a rule", saved("[1:x] -A A"), 4, "expected counters as [PACKETS:BYTES]"],
     ["counters without rule", saved("[1:2]"), 4, "expected a space after [PACKETS:BYTES]"],

@@ -16,7 +16,7 @@ import {
   ZERO,
 } from "./iptables/characters.ts";
 import { RuleReader } from "./iptables/rule-reader.ts";
-import { SaveText } from "./iptables/save-text.ts";
+import { Literal, SaveText } from "./iptables/save-text.ts";
 import { Malformed, shorten } from "./iptables/words.ts";
 
 /**
@@ -39,7 +39,7 @@ export function parseIptablesSave(text: string, file: string, family: "ip" | "ip
 const NO_RULES: XtRule[] = [];
 
 /** How iptables-save declares nearly every chain that a user made. */
-const USER_CHAIN = new TextEncoder().encode(" - [0:0]\n");
+const USER_CHAIN = new Literal(" - [0:0]\n");
 
 class SaveReader {
   /** Line being read, from 1. */
@@ -82,14 +82,16 @@ class SaveReader {
       this.line++;
     }
     if (this.table === null) return this.ruleset;
-    // The line after the last newline is not there.
-    if (bytes[text.length - 1] === NEWLINE) this.line--;
-    throw new Malformed(`expected COMMIT at the end of table ${this.table.name}: the text is cut off, or iptables-save failed within it`);
+    // `line` is that after the last.
+    this.line--;
+    throw new Malformed(
+      `expected COMMIT at the end of table ${this.table.name}: the text is cut off, or iptables-save failed within it`,
+    );
   }
 
   /** What is left of the line; moves to its newline. */
   private restOfLine(): string {
-    const end = this.text.indexOf(NEWLINE, this.pos);
+    const end = this.text.lineEnd(this.pos);
     const line = this.text.slice(this.pos, end);
     this.pos = end;
     return line;
@@ -108,9 +110,12 @@ class SaveReader {
   }
 
   private beginTable(name: string): void {
-    if (this.table !== null) throw new Malformed(`expected COMMIT before the next table: table ${this.table.name} has none`);
-    if (!/^[-_a-zA-Z0-9]+$/.test(name)) throw new Malformed(`expected a table's name after *, found ${shorten(name || "nothing")}`);
-    if (this.ruleset.tables.some((each) => each.name === name)) throw new Malformed(`expected each table once, found ${name} again`);
+    if (this.table !== null)
+      throw new Malformed(`expected COMMIT before the next table: table ${this.table.name} has none`);
+    if (!/^[-_a-zA-Z0-9]+$/.test(name))
+      throw new Malformed(`expected a table's name after *, found ${shorten(name || "nothing")}`);
+    if (this.ruleset.tables.some((each) => each.name === name))
+      throw new Malformed(`expected each table once, found ${name} again`);
     // Of kube-proxy's, a chain and its rules take about 500 bytes.
     this.chains = new ChainNames(this.text, (this.text.length - this.pos) >>> 9);
     this.table = { name, line: this.line, chains: this.chains.chains };
@@ -119,7 +124,8 @@ class SaveReader {
   }
 
   private commit(line: string): void {
-    if (line !== "COMMIT") throw new Malformed(`expected *table, :chain, -A, COMMIT or a # comment, found ${shorten(line)}`);
+    if (line !== "COMMIT")
+      throw new Malformed(`expected *table, :chain, -A, COMMIT or a # comment, found ${shorten(line)}`);
     if (this.table === null) throw new Malformed("expected COMMIT within a table");
     this.flush();
     for (const chain of this.table.chains) if (chain.rules === NO_RULES) chain.rules = [];
@@ -133,10 +139,18 @@ class SaveReader {
     if (this.table === null) throw new Malformed("expected chains within a table: a line with * must come first");
     const start = this.pos + 1;
     const end = text.wordEnd(start);
-    const chain: XtChain = { name: text.slice(start, end), line: this.line, policy: null, packets: 0, bytes: 0, rules: NO_RULES };
+    const chain: XtChain = {
+      name: text.slice(start, end),
+      line: this.line,
+      policy: null,
+      packets: 0,
+      bytes: 0,
+      rules: NO_RULES,
+    };
     if (end > start && text.has(USER_CHAIN, end)) this.pos = end + USER_CHAIN.length - 1;
     else this.declaration(chain, this.restOfLine());
-    if (!this.chains.declare(chain, start, end)) throw new Malformed(`expected each chain once, found ${shorten(chain.name)} again`);
+    if (!this.chains.declare(chain, start, end))
+      throw new Malformed(`expected each chain once, found ${shorten(chain.name)} again`);
   }
 
   /** Fills in policy and counters of any other declaration. */
@@ -179,7 +193,8 @@ class SaveReader {
     if (i === start || i - start > 20) throw new Malformed("expected counters as [PACKETS:BYTES]");
     if (code !== stop) throw new Malformed(`expected ${name} after ${this.text.slice(start, i)} in the counters`);
     this.pos = i + 1;
-    return value;
+    // Beyond 2^53 a sum of digits rounds at each of them.
+    return i - start > 15 ? Number(this.text.slice(start, i)) : value;
   }
 
   /** `-A CHAIN …` */
@@ -198,7 +213,8 @@ class SaveReader {
       matches: fitted(options.matches, options.count),
       target: options.target,
     };
-    if (bytes[this.pos] !== NEWLINE && this.pos !== this.text.length) throw new Malformed("expected the end of the line, found a zero byte");
+    if (bytes[this.pos] !== NEWLINE && this.pos !== this.text.length)
+      throw new Malformed("expected the end of the line, found a zero byte");
     this.line += options.newlines;
   }
 
@@ -208,7 +224,9 @@ class SaveReader {
     const chain = this.chains.enter(at);
     if (chain === undefined) {
       const found = this.text.slice(at, this.text.wordEnd(at));
-      throw new Malformed(`expected a chain declared in table ${this.table.name}, found ${shorten(found || "nothing")}`);
+      throw new Malformed(
+        `expected a chain declared in table ${this.table.name}, found ${shorten(found || "nothing")}`,
+      );
     }
     if (chain !== this.chain) {
       this.flush();

@@ -16,7 +16,17 @@ import { RecentLists } from "./xt/recent.ts";
 
 type Family = 4 | 6 | "bridge" | "netdev" | "arp";
 
-const NONE: readonly BaseChain[] = [];
+type Hooks = Readonly<Record<Family, Readonly<Record<Hook, readonly BaseChain[]>>>>;
+
+const noChains = (): Record<Hook, BaseChain[]> => ({
+  prerouting: [],
+  input: [],
+  forward: [],
+  output: [],
+  postrouting: [],
+  ingress: [],
+  egress: [],
+});
 
 /**
  * The rules of `ns`, compiled as packets meet them. `textOf` gives the raw line of a source, for showing it.
@@ -33,7 +43,7 @@ class NamespaceNetfilter implements Netfilter {
   private readonly textOf: (source: Source) => string;
   /** Tables of nft.json that are not iptables', or have base chains that are not. */
   private readonly native: readonly NftTable[];
-  private hooks: Map<string, readonly BaseChain[]> | null = null;
+  private hooks: Hooks | null = null;
   private tracking: { readonly 4: boolean; readonly 6: boolean } | null = null;
   private natting: { readonly 4: boolean; readonly 6: boolean } | null = null;
 
@@ -45,7 +55,7 @@ class NamespaceNetfilter implements Netfilter {
   }
 
   chains(family: Family, hook: Hook): readonly BaseChain[] {
-    return (this.hooks ??= this.build()).get(`${family} ${hook}`) ?? NONE;
+    return (this.hooks ??= this.build())[family][hook];
   }
 
   get tracks(): { readonly 4: boolean; readonly 6: boolean } {
@@ -72,13 +82,10 @@ class NamespaceNetfilter implements Netfilter {
     );
   }
 
-  private build(): Map<string, readonly BaseChain[]> {
-    const lists = new Map<string, BaseChain[]>();
+  private build(): Hooks {
+    const lists = { 4: noChains(), 6: noChains(), bridge: noChains(), netdev: noChains() };
     const add = (family: Family, chain: BaseChain): void => {
-      const key = `${family} ${chain.hook}`;
-      const list = lists.get(key);
-      if (list === undefined) lists.set(key, [chain]);
-      else list.push(chain);
+      lists[family][chain.hook].push(chain);
     };
     const options: XtTableOptions = {
       sets: new SetTable(this.ns.ipsets, this.ns.dir),
@@ -95,7 +102,9 @@ class NamespaceNetfilter implements Netfilter {
     }
     for (const table of this.native)
       for (const chain of this.nftBaseChains(table)) for (const f of familiesOf(table, chain)) add(f, chain);
-    for (const list of lists.values()) list.sort((x, y) => x.priority - y.priority || y.registered - x.registered);
+    for (const family of Object.values(lists)) {
+      for (const list of Object.values(family)) list.sort((x, y) => x.priority - y.priority || y.registered - x.registered);
+    }
     return lists;
   }
 

@@ -62,38 +62,36 @@ export class IndexNode<L> {
 
   /** The node with all rules that can match the packet of `s`. */
   find(s: EvalState): IndexNode<L> {
-    let node: IndexNode<L> = this;
-    for (;;) {
-      let child: Child<L> | undefined;
-      switch (node.kind) {
-        case UNBUILT:
-          node.build();
-          continue;
-        case LEAF:
-          return node;
-        case DST:
-          child = node.prefixes!.longest(s.pkt.dst);
-          break;
-        case SRC:
-          child = node.prefixes!.longest(s.pkt.src);
-          break;
-        case DPORT:
-          child = node.numbers!.get(s.pkt.dport);
-          break;
-        case SPORT:
-          child = node.numbers!.get(s.pkt.sport);
-          break;
-        case PROTO:
-          child = node.numbers!.get(s.pkt.proto);
-          break;
-        case IIF:
-          child = s.iif === null ? undefined : node.names!.get(s.iif.name);
-          break;
-        default:
-          child = s.oif === null ? undefined : node.names!.get(s.oif.name);
-      }
-      node = child === undefined ? node.rest! : (child.node ?? node.enter(child));
+    if (this.kind === UNBUILT) this.build();
+    return this.kind === LEAF ? this : this.step(s).find(s);
+  }
+
+  /** The node below that the packet is led to; of a node that splits. */
+  private step(s: EvalState): IndexNode<L> {
+    let child: Child<L> | undefined;
+    switch (this.kind) {
+      case DST:
+        child = this.prefixes!.longest(s.pkt.dst);
+        break;
+      case SRC:
+        child = this.prefixes!.longest(s.pkt.src);
+        break;
+      case DPORT:
+        child = this.numbers!.get(s.pkt.dport);
+        break;
+      case SPORT:
+        child = this.numbers!.get(s.pkt.sport);
+        break;
+      case PROTO:
+        child = this.numbers!.get(s.pkt.proto);
+        break;
+      case IIF:
+        child = s.iif === null ? undefined : this.names!.get(s.iif.name);
+        break;
+      default:
+        child = s.oif === null ? undefined : this.names!.get(s.oif.name);
     }
+    return child === undefined ? this.rest! : (child.node ?? this.enter(child));
   }
 
   private build(): void {

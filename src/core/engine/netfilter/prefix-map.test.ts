@@ -4,8 +4,16 @@ import { PrefixMap } from "./prefix-map.ts";
 import { ip } from "./testing/stub.ts";
 
 const map = new PrefixMap<string>();
-for (const text of ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "0.0.0.0/0", "2001:db8::/32", "2001:db8:1::/48", "fd00::1/128"]) {
-  map.set(parsePrefix(text)!, text);
+for (const each of [
+  "10.0.0.0/8",
+  "10.1.0.0/16",
+  "10.1.2.3/32",
+  "0.0.0.0/0",
+  "2001:db8::/32",
+  "2001:db8:1::/48",
+  "fd00::1/128",
+]) {
+  map.set(parsePrefix(each)!, each);
 }
 
 describe("longest match", () => {
@@ -42,8 +50,12 @@ describe("longest match", () => {
     const many = new PrefixMap<number>();
     for (const p of prefixes) many.set(p, p.len);
     for (let i = 0; i < 500; i++) {
-      const address = ip(random(2) === 0 ? `10.${random(4)}.${random(4)}.${random(256)}` : `fd00:0:${random(3)}::${random(3)}`);
-      const lens = prefixes.filter((p) => p.ip.v === address.v && parsePrefix(`${text(address)}/${p.len}`)!.ip.key === p.ip.key).map((p) => p.len);
+      const address = ip(
+        random(2) === 0 ? `10.${random(4)}.${random(4)}.${random(256)}` : `fd00:0:${random(3)}::${random(3)}`,
+      );
+      const lens = prefixes
+        .filter((p) => p.ip.v === address.v && parsePrefix(`${text(address)}/${p.len}`)!.ip.key === p.ip.key)
+        .map((p) => p.len);
       expect(many.longest(address)).toBe(lens.length === 0 ? undefined : Math.max(...lens));
     }
   });
@@ -51,5 +63,7 @@ describe("longest match", () => {
 
 function text(address: ReturnType<typeof ip>): string {
   if (address.v === 4) return [24, 16, 8, 0].map((n) => (address.a >>> n) & 255).join(".");
-  return [address.a, address.b, address.c, address.d].flatMap((w) => [(w >>> 16).toString(16), (w & 0xffff).toString(16)]).join(":");
+  return [address.a, address.b, address.c, address.d]
+    .flatMap((w) => [(w >>> 16).toString(16), (w & 0xffff).toString(16)])
+    .join(":");
 }

@@ -54,7 +54,8 @@ class EveryWay {
   /** The next path after `path`; null when all have been taken. */
   next(path: readonly number[]): number[] | null {
     const full = this.widths.map((_, i) => path[i] ?? 0);
-    for (let i = full.length - 1; i >= 0; i--) if (full[i]! + 1 < this.widths[i]!) return [...full.slice(0, i), full[i]! + 1];
+    for (let i = full.length - 1; i >= 0; i--)
+      if (full[i]! + 1 < this.widths[i]!) return [...full.slice(0, i), full[i]! + 1];
     return null;
   }
 }
@@ -62,7 +63,11 @@ class EveryWay {
 function host(ns: Namespace): RuleServices {
   const own = ns.links.flatMap((l) => l.addresses.map((a) => a.ip));
   const typeOf = (ip: (typeof own)[number]): AddrType =>
-    own.some((a) => sameIp(a, ip)) || (ip.v === 4 && ip.a >>> 24 === 127) ? "local" : ip.v === 4 && ip.a >>> 28 === 14 ? "multicast" : "unicast";
+    own.some((a) => sameIp(a, ip)) || (ip.v === 4 && ip.a >>> 24 === 127)
+      ? "local"
+      : ip.v === 4 && ip.a >>> 28 === 14
+        ? "multicast"
+        : "unicast";
   return services({
     addrType: (_ctx, ip) => typeOf(ip),
     fib: (_ctx, opts) => ({ type: typeOf(opts.addr === "saddr" ? _ctx.pkt.src : _ctx.pkt.dst), oif: device("x") }),
@@ -70,7 +75,7 @@ function host(ns: Namespace): RuleServices {
 }
 
 function follows(chain: BaseChain, p: Passage, guess: Guess, ruleServices: RuleServices): boolean {
-  for (let path: number[] | null = []; path !== null; ) {
+  for (let path: number[] | null = []; path !== null;) {
     const pkt = p.packet.clone();
     pkt.mark = guess.mark;
     pkt.ctInfo = guess.info;
@@ -96,35 +101,58 @@ function follows(chain: BaseChain, p: Passage, guess: Guess, ruleServices: RuleS
 
 function chainOf(netfilter: Netfilter, p: Passage): BaseChain | undefined {
   const v = p.family === "ip6" ? 6 : 4;
-  const all = (["prerouting", "input", "forward", "output", "postrouting"] as const).flatMap((h) => netfilter.chains(v, h));
-  return all.find((c) => c.table === p.table && c.chain === p.chain && c.family === p.family && c.backend !== "iptables-legacy");
+  const all = (["prerouting", "input", "forward", "output", "postrouting"] as const).flatMap((h) =>
+    netfilter.chains(v, h),
+  );
+  return all.find(
+    (c) => c.table === p.table && c.chain === p.chain && c.family === p.family && c.backend !== "iptables-legacy",
+  );
 }
 
 const names = recordings().filter((name) => passages(name).length > 0);
 
-describe.skipIf(names.length === 0)("passages through recorded chains (skipped when no recordings are beside the checkout)", () => {
-  it.each(names)("%s", (name) => {
-    const snapshot = load(name);
-    const netfilters = new Map<string, { ns: Namespace; netfilter: Netfilter }>();
-    for (const ns of snapshot.namespaces) netfilters.set(ns.place, { ns, netfilter: buildNetfilter(ns, (source) => snapshot.line(source)) });
-    const wrong: string[] = [];
-    let right = 0;
-    const seen = new Set<string>();
-    for (const p of passages(name)) {
-      const found = netfilters.get(p.place);
-      const chain = found === undefined ? undefined : chainOf(found.netfilter, p);
-      const key = JSON.stringify([p.place, p.table, p.chain, p.iif, p.oif, p.packet.src.key, p.packet.dst.key, p.packet.dport, p.packet.tcpFlags, p.steps]);
-      if (seen.has(key)) continue;
-      seen.add(key);
-      if (chain === undefined || found === undefined) {
-        wrong.push(`${p.place}: no chain ${p.family} ${p.table} ${p.chain}`);
-        continue;
-      }
-      const ruleServices = host(found.ns);
-      const conns = p.table === "raw" ? CONNECTIONS.filter((c) => c.ct === null) : CONNECTIONS;
-      if (conns.some((c) => MARKS.some((mark) => follows(chain, p, { ...c, mark }, ruleServices)))) right++;
-      else wrong.push(`${p.place} ${p.id} ${p.family} ${p.table} ${p.chain}:\n  ${p.steps.join("\n  ")}`);
-    }
-    expect({ wrong, some: right > 100 }).toEqual({ wrong: [], some: true });
-  }, 60_000);
-});
+describe.skipIf(names.length === 0)(
+  "passages through recorded chains (skipped when no recordings are beside the checkout)",
+  () => {
+    it.each(names)(
+      "%s",
+      (name) => {
+        const snapshot = load(name);
+        const netfilters = new Map<string, { ns: Namespace; netfilter: Netfilter }>();
+        for (const ns of snapshot.namespaces)
+          netfilters.set(ns.place, { ns, netfilter: buildNetfilter(ns, (source) => snapshot.line(source)) });
+        const wrong: string[] = [];
+        let right = 0;
+        const seen = new Set<string>();
+        for (const p of passages(name)) {
+          const found = netfilters.get(p.place);
+          const chain = found === undefined ? undefined : chainOf(found.netfilter, p);
+          const key = JSON.stringify([
+            p.place,
+            p.table,
+            p.chain,
+            p.iif,
+            p.oif,
+            p.packet.src.key,
+            p.packet.dst.key,
+            p.packet.dport,
+            p.packet.tcpFlags,
+            p.steps,
+          ]);
+          if (seen.has(key)) continue;
+          seen.add(key);
+          if (chain === undefined || found === undefined) {
+            wrong.push(`${p.place}: no chain ${p.family} ${p.table} ${p.chain}`);
+            continue;
+          }
+          const ruleServices = host(found.ns);
+          const conns = p.table === "raw" ? CONNECTIONS.filter((c) => c.ct === null) : CONNECTIONS;
+          if (conns.some((c) => MARKS.some((mark) => follows(chain, p, { ...c, mark }, ruleServices)))) right++;
+          else wrong.push(`${p.place} ${p.id} ${p.family} ${p.table} ${p.chain}:\n  ${p.steps.join("\n  ")}`);
+        }
+        expect({ wrong, some: right > 100 }).toEqual({ wrong: [], some: true });
+      },
+      60_000,
+    );
+  },
+);

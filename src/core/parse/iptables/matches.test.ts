@@ -38,14 +38,32 @@ const V4: Case[] = [
   ["! -d 10.0.0.1/32", [{ m: "dst", not: true, prefix: prefix("10.0.0.1/32") }]],
   ["-s 10.0.0.0/255.0.255.0", [{ m: "src-mask", not: false, addr: { ip: ip("10.0.0.0"), mask: ip("255.0.255.0") } }]],
   ["! -d 0.0.0.5/0.0.0.255", [{ m: "dst-mask", not: true, addr: { ip: ip("0.0.0.5"), mask: ip("0.0.0.255") } }]],
-  ["-i eth0 ! -o cali+", [{ m: "in", not: false, name: "eth0" }, { m: "out", not: true, name: "cali+" }]],
+  [
+    "-i eth0 ! -o cali+",
+    [
+      { m: "in", not: false, name: "eth0" },
+      { m: "out", not: true, name: "cali+" },
+    ],
+  ],
   ["-p ipencap", [{ m: "proto", not: false, proto: 4 }]],
   ["! -p tcp", [{ m: "proto", not: true, proto: 6 }]],
   ["-p 253", [{ m: "proto", not: false, proto: 253 }]],
   ["-f", [{ m: "fragment", not: false }]],
   ["! -f", [{ m: "fragment", not: true }]],
-  ["-p tcp -m tcp", [{ m: "proto", not: false, proto: 6 }, { m: "sport", ext: "tcp", not: false, range: [0, 65535] }]],
-  ["-m udp ! --sport 5:6 --dport 53", [{ m: "sport", ext: "udp", not: true, range: [5, 6] }, { m: "dport", ext: "udp", not: false, range: [53, 53] }]],
+  [
+    "-p tcp -m tcp",
+    [
+      { m: "proto", not: false, proto: 6 },
+      { m: "sport", ext: "tcp", not: false, range: [0, 65535] },
+    ],
+  ],
+  [
+    "-m udp ! --sport 5:6 --dport 53",
+    [
+      { m: "sport", ext: "udp", not: true, range: [5, 6] },
+      { m: "dport", ext: "udp", not: false, range: [53, 53] },
+    ],
+  ],
   ["-m sctp --dport 1024:65535", [{ m: "dport", ext: "sctp", not: false, range: [1024, 65535] }]],
   [
     "-m tcp --dport 4 ! --tcp-option 5 --tcp-flags FIN,SYN,RST,ACK SYN",
@@ -59,16 +77,51 @@ const V4: Case[] = [
   ["-m icmp --icmp-type 8", [{ m: "icmp", v6: false, not: false, type: 8, code: [0, 255] }]],
   ["-m icmp ! --icmp-type 3/4", [{ m: "icmp", v6: false, not: true, type: 3, code: [4, 4] }]],
   ["-m icmp --icmp-type any", [{ m: "icmp", v6: false, not: false, type: 255, code: [0, 255] }]],
-  ["-m multiport --dports 80,443", [{ m: "multiport", not: false, side: "dst", ports: [[80, 80], [443, 443]] }]],
-  ["-m multiport ! --ports 1:2,5", [{ m: "multiport", not: true, side: "both", ports: [[1, 2], [5, 5]] }]],
+  [
+    "-m multiport --dports 80,443",
+    [
+      {
+        m: "multiport",
+        not: false,
+        side: "dst",
+        ports: [
+          [80, 80],
+          [443, 443],
+        ],
+      },
+    ],
+  ],
+  [
+    "-m multiport ! --ports 1:2,5",
+    [
+      {
+        m: "multiport",
+        not: true,
+        side: "both",
+        ports: [
+          [1, 2],
+          [5, 5],
+        ],
+      },
+    ],
+  ],
   ["-m multiport --sports 1", [{ m: "multiport", not: false, side: "src", ports: [[1, 1]] }]],
-  ["-m addrtype --dst-type LOCAL", [{ m: "addrtype", srcNot: false, src: null, dstNot: false, dst: ["LOCAL"], limitIface: null }]],
+  [
+    "-m addrtype --dst-type LOCAL",
+    [{ m: "addrtype", srcNot: false, src: null, dstNot: false, dst: ["LOCAL"], limitIface: null }],
+  ],
   [
     "-m addrtype --src-type UNICAST,LOCAL ! --dst-type BROADCAST --limit-iface-in",
     [{ m: "addrtype", srcNot: false, src: ["UNICAST", "LOCAL"], dstNot: true, dst: ["BROADCAST"], limitIface: "in" }],
   ],
-  ["-m conntrack --ctstate RELATED,ESTABLISHED", [{ m: "conntrack", ...nothing, state: { not: false, states: ["RELATED", "ESTABLISHED"] } }]],
-  ["-m conntrack ! --ctstate INVALID,DNAT", [{ m: "conntrack", ...nothing, state: { not: true, states: ["INVALID", "DNAT"] } }]],
+  [
+    "-m conntrack --ctstate RELATED,ESTABLISHED",
+    [{ m: "conntrack", ...nothing, state: { not: false, states: ["RELATED", "ESTABLISHED"] } }],
+  ],
+  [
+    "-m conntrack ! --ctstate INVALID,DNAT",
+    [{ m: "conntrack", ...nothing, state: { not: true, states: ["INVALID", "DNAT"] } }],
+  ],
   ["-m state --state NEW", [{ m: "conntrack", ...nothing, viaState: true, state: { not: false, states: ["NEW"] } }]],
   [
     "-m conntrack --ctproto 6 ! --ctorigsrc 10.0.0.0/8 --ctorigdst 10.0.0.1 --ctrepldstport 6:7 ! --ctstatus ASSURED --ctexpire 5 --ctdir REPLY",
@@ -88,28 +141,65 @@ const V4: Case[] = [
   ],
   ["-m mark --mark 0x1", [{ m: "mark", not: false, value: 1, mask: 0xffffffff }]],
   ["-m connmark ! --mark 0x80000000/0x80000000", [{ m: "connmark", not: true, value: 0x80000000, mask: 0x80000000 }]],
-  ["-m statistic --mode random --probability 0.33333333349", [{ m: "random", not: false, p: "0.33333333349", num: 1, den: 3 }]],
-  ["-m statistic --mode random ! --probability 0.75000000000", [{ m: "random", not: true, p: "0.75000000000", num: 3, den: 4 }]],
+  [
+    "-m statistic --mode random --probability 0.33333333349",
+    [{ m: "random", not: false, p: "0.33333333349", num: 1, den: 3 }],
+  ],
+  [
+    "-m statistic --mode random ! --probability 0.75000000000",
+    [{ m: "random", not: true, p: "0.75000000000", num: 3, den: 4 }],
+  ],
   ["-m statistic --mode nth ! --every 3 --packet 1", [{ m: "nth", not: true, every: 3, packet: 1 }]],
-  ["-m set ! --match-set cali40all-ipam-pools src", [{ m: "set", not: true, name: "cali40all-ipam-pools", dirs: ["src"], options: [] }]],
+  [
+    "-m set ! --match-set cali40all-ipam-pools src",
+    [{ m: "set", not: true, name: "cali40all-ipam-pools", dirs: ["src"], options: [] }],
+  ],
   [
     "-m set --match-set a src,dst --return-nomatch ! --update-counters ! --packets-eq 5",
-    [{ m: "set", not: false, name: "a", dirs: ["src", "dst"], options: ["--return-nomatch", "!", "--update-counters", "!", "--packets-eq", "5"] }],
+    [
+      {
+        m: "set",
+        not: false,
+        name: "a",
+        dirs: ["src", "dst"],
+        options: ["--return-nomatch", "!", "--update-counters", "!", "--packets-eq", "5"],
+      },
+    ],
   ],
   [
     "-m recent --rcheck --seconds 600 --reap --name KUBE-SEP-A --mask 255.255.255.255 --rsource",
-    [{ m: "recent", not: false, op: "rcheck", ...recent, seconds: 600, reap: true, name: "KUBE-SEP-A", mask: ip("255.255.255.255") }],
+    [
+      {
+        m: "recent",
+        not: false,
+        op: "rcheck",
+        ...recent,
+        seconds: 600,
+        reap: true,
+        name: "KUBE-SEP-A",
+        mask: ip("255.255.255.255"),
+      },
+    ],
   ],
   [
     "-m recent ! --update --hitcount 4 --rttl --name a --rdest",
     [{ m: "recent", not: true, op: "update", ...recent, hitcount: 4, rttl: true, name: "a", side: "dst" }],
   ],
   ["-m rpfilter", [{ m: "rpfilter", loose: false, validmark: false, acceptLocal: false, invert: false }]],
-  ["-m rpfilter --loose --validmark --accept-local --invert", [{ m: "rpfilter", loose: true, validmark: true, acceptLocal: true, invert: true }]],
+  [
+    "-m rpfilter --loose --validmark --accept-local --invert",
+    [{ m: "rpfilter", loose: true, validmark: true, acceptLocal: true, invert: true }],
+  ],
   ["-m physdev ! --physdev-in eth0+", [{ m: "physdev", ...noPhysdev, in: { not: true, name: "eth0+" } }]],
-  ["-m physdev --physdev-is-in ! --physdev-is-out --physdev-is-bridged", [{ m: "physdev", ...noPhysdev, isIn: true, isOut: false, isBridged: true }]],
+  [
+    "-m physdev --physdev-is-in ! --physdev-is-out --physdev-is-bridged",
+    [{ m: "physdev", ...noPhysdev, isIn: true, isOut: false, isBridged: true }],
+  ],
   ["-m mac ! --mac-source 00:11:22:aa:bb:cc", [{ m: "mac", not: true, mac: "00:11:22:aa:bb:cc" }]],
-  ["-m socket --transparent --nowildcard", [{ m: "socket", transparent: true, nowildcard: true, restoreSkmark: false }]],
+  [
+    "-m socket --transparent --nowildcard",
+    [{ m: "socket", transparent: true, nowildcard: true, restoreSkmark: false }],
+  ],
   ["-m ttl --ttl-lt 5", [{ m: "ttl", op: "lt", value: 5 }]],
   ["-m ttl ! --ttl-eq 64", [{ m: "ttl", op: "ne", value: 64 }]],
   ["-m length ! --length 100:65535", [{ m: "length", not: true, range: [100, 65535] }]],
@@ -150,9 +240,18 @@ const V4: Case[] = [
   ["-m cgroup ! --cgroup 5", [{ m: "cgroup", words: ["!", "--cgroup", "5"] }]],
   ["-m devgroup ! --src-group 0x1/0xff", [{ m: "devgroup", src: { not: true, value: 1, mask: 0xff }, dst: null }]],
   ["-m devgroup --src-group default", [{ m: "unmodelled", module: "devgroup", words: ["--src-group", "default"] }]],
-  ['-m string --string "foo bar" --algo bm', [{ m: "unmodelled", module: "string", words: ["--string", '"foo bar"', "--algo", "bm"] }]],
-  ['-m u32 --u32 "0x0>>0x16&0x3c@0x4=0x0"', [{ m: "unmodelled", module: "u32", words: ["--u32", '"0x0>>0x16&0x3c@0x4=0x0"'] }]],
-  ["-m mark --mark 0x1 --new-option 5", [{ m: "unmodelled", module: "mark", words: ["--mark", "0x1", "--new-option", "5"] }]],
+  [
+    '-m string --string "foo bar" --algo bm',
+    [{ m: "unmodelled", module: "string", words: ["--string", '"foo bar"', "--algo", "bm"] }],
+  ],
+  [
+    '-m u32 --u32 "0x0>>0x16&0x3c@0x4=0x0"',
+    [{ m: "unmodelled", module: "u32", words: ["--u32", '"0x0>>0x16&0x3c@0x4=0x0"'] }],
+  ],
+  [
+    "-m mark --mark 0x1 --new-option 5",
+    [{ m: "unmodelled", module: "mark", words: ["--mark", "0x1", "--new-option", "5"] }],
+  ],
   ["-m new  --two-spaces", [{ m: "unmodelled", module: "new", words: ["", "--two-spaces"] }]],
 ];
 
@@ -166,7 +265,10 @@ const V6: Case[] = [
   ["-m hl ! --hl-eq 64", [{ m: "hl", op: "ne", value: 64 }]],
   ["-m hl --hl-gt 5", [{ m: "hl", op: "gt", value: 5 }]],
   ["-m frag --fragid 5 --fragfirst", [{ m: "unmodelled", module: "frag", words: ["--fragid", "5", "--fragfirst"] }]],
-  ["-m conntrack --ctorigdst fd00::1", [{ m: "conntrack", ...nothing, origdst: { not: false, prefix: prefix("fd00::1/128") } }]],
+  [
+    "-m conntrack --ctorigdst fd00::1",
+    [{ m: "conntrack", ...nothing, origdst: { not: false, prefix: prefix("fd00::1/128") } }],
+  ],
 ];
 
 describe("as iptables-save 1.8.9 prints them", () => {
@@ -217,7 +319,8 @@ describe("malformed values", () => {
     ["-s 10.0.0.1/33", "-s: expected a prefix length or a mask after /, found 10.0.0.1/33"],
     ["-s fd00::/64", "-s: expected an IPv4 address, found fd00::"],
     ["-s", "-s: expected one value, found nothing"],
-    ["-s 10.0.0.1/32 10.0.0.2/32", "-s: expected one value, found 10.0.0.1/32 10.0.0.2/32"],
+    ["-s 10.0.0.1/32 10.0.0.2/32", "expected a match such as -s or -m, or -j and a target, found 10.0.0.2/32"],
+    ["-p tcp udp", "-p: expected one value, found tcp udp"],
     ["-i abcdefghijklmnop", "-i: expected an interface of at most 15 characters, found abcdefghijklmnop"],
     ["-p nosuch", "-p: expected a protocol, found nosuch"],
     ["-p 256", "-p: expected a protocol, found 256"],

@@ -76,7 +76,9 @@ function placeInModule(match: XtMatch): number {
 /** Whether `match` can stand behind the `-m` of `previous`: options that one module prints together, in its order. */
 function sharesModule(previous: XtMatch, match: XtMatch): boolean {
   const place = placeInModule(previous);
-  return place > 0 && optionsText(previous) !== "" && place < placeInModule(match) && moduleOf(previous) === moduleOf(match);
+  return (
+    place > 0 && optionsText(previous) !== "" && place < placeInModule(match) && moduleOf(previous) === moduleOf(match)
+  );
 }
 
 /** All matches of a rule, each option after a space. */

@@ -15,8 +15,8 @@ export function probability(text: string): { num: number; den: number } {
   if (!(p <= 1)) throw new Malformed(`--probability: expected a decimal from 0 to 1, found ${shorten(text)}`);
   const n = Math.round(p * KERNEL);
   if (n === 0) return { num: 0, den: 1 };
-  const below = Math.floor(1 / p);
-  const off = (k: number): number => Math.abs(p - 1 / k);
+  const below = Math.floor(KERNEL / n);
+  const off = (k: number): number => Math.abs(n / KERNEL - 1 / k);
   const nearest = off(below) <= off(below + 1) ? below : below + 1;
   if (off(nearest) <= NEAR) return { num: 1, den: nearest };
   const common = gcd(n, KERNEL);

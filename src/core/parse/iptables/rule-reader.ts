@@ -12,22 +12,24 @@ import { Ip4Reader } from "./ip4-reader.ts";
 import { ipMatch } from "./matches-ip.ts";
 import { moduleMatches } from "./matches.ts";
 import { PieceTable } from "./pieces.ts";
-import { type SaveText, endsWord } from "./save-text.ts";
+import { Literal, type SaveText, endsWord } from "./save-text.ts";
 import { extensionTarget } from "./targets.ts";
 import { Malformed, shorten, splitWords } from "./words.ts";
 
+/** Codes of letters. */
 const c = 99;
 const d = 100;
 const g = 103;
 const j = 106;
 const m = 109;
+const r = 114;
 const s = 115;
 const t = 116;
 
-const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
-const COMMENT = ascii('-m comment --comment "');
-const COMMENT_OPTION = ascii("--comment");
-const DNAT = ascii("-j DNAT --to-destination ");
+const COMMENT = new Literal('-m comment --comment "');
+const COMMENT_OPTION = new Literal("--comment");
+const HELPER_OPTION = new Literal("--helper");
+const DNAT = new Literal("-j DNAT --to-destination ");
 
 const NO_TARGET: XtTarget = { t: "none" };
 
@@ -52,8 +54,6 @@ export class RuleReader {
   private comment: XtMatch = { m: "comment", text: "" };
   private commentStart = 0;
   private commentLength = 0;
-  /** The first backslash at or after the rules read so far. */
-  private backslash = -1;
 
   constructor(text: SaveText, v6: boolean) {
     this.text = text;
@@ -115,15 +115,15 @@ export class RuleReader {
     return this.ip4.position;
   }
 
-  /** `-m comment --comment "…"` without escapes or newlines; -1 for any other form. */
+  /** `-m comment --comment "…"` without escapes and control characters; -1 for any other form. */
   private readComment(dash: number, not: boolean): number {
     const { text, bytes } = this;
     if (not || !text.has(COMMENT, dash)) return -1;
     const from = dash + COMMENT.length;
     let close = from;
-    while (bytes[close] !== QUOTE && bytes[close] !== NEWLINE && bytes[close] !== 0) close++;
-    if (this.backslash < from) this.backslash = text.indexOf(BACKSLASH, from);
-    if (bytes[close] !== QUOTE || this.backslash < close || !endsWord(bytes[close + 1]!)) return -1;
+    let code = bytes[close]!;
+    while (code >= SPACE && code !== QUOTE && code !== BACKSLASH) code = bytes[++close]!;
+    if (code !== QUOTE || !endsWord(bytes[close + 1]!)) return -1;
     const length = close - from;
     if (length !== this.commentLength || !text.same(from, this.commentStart, length)) {
       this.comment = { m: "comment", text: text.slice(from, close) };
@@ -141,7 +141,7 @@ export class RuleReader {
       if (bytes[i] !== SPACE) continue;
       const next = bytes[i + 1];
       if (next === DASH) {
-        if (endsWord(bytes[i + 3]!) && isLetter(bytes[i + 2]!) && !this.isCommentText(i)) break;
+        if (endsWord(bytes[i + 3]!) && isLetter(bytes[i + 2]!) && !this.isBeforeText(i)) break;
       } else if (next === QUOTE) {
         i = this.closingQuote(i + 1);
       } else if (next === BANG && bytes[i + 2] === SPACE && bytes[i + 3] === DASH) {
@@ -161,9 +161,11 @@ export class RuleReader {
     return i;
   }
 
-  /** Whether the space at `at` stands between --comment and its text, which may look like an option (`--comment -j`). */
-  private isCommentText(at: number): boolean {
-    return this.bytes[at - 1] === t && this.text.has(COMMENT_OPTION, at - COMMENT_OPTION.length);
+  /** Whether the space at `at` stands between --comment or --helper and its text, which may look like an option (`--comment -j`). */
+  private isBeforeText(at: number): boolean {
+    const last = this.bytes[at - 1];
+    if (last === t) return this.text.has(COMMENT_OPTION, at - COMMENT_OPTION.length);
+    return last === r && this.text.has(HELPER_OPTION, at - HELPER_OPTION.length);
   }
 
   /** The place of the quote that closes the one at `open`. */
@@ -252,7 +254,8 @@ export class RuleReader {
       throw new Malformed(`expected the end of the line after chain ${name}, found ${shorten(words.join(" "))}`);
     }
     // No extension is named with small letters or `-`, so such a name can only be a chain's.
-    if (goto || !/^[A-Z0-9_]+$/.test(name)) throw new Malformed(`expected a chain declared in this table, found ${shorten(name)}`);
+    if (goto || !/^[A-Z0-9_]+$/.test(name))
+      throw new Malformed(`expected a chain declared in this table, found ${shorten(name)}`);
     return extensionTarget(name, words, this.v6);
   }
 }

@@ -2,10 +2,26 @@
  * The bytes of a save. Comparing and hashing four bytes at a time is several times faster than charCodeAt, which looks at the kind of
  * string for every character; that pays for the copy.
  */
-import { SPACE } from "./characters.ts";
+import { NEWLINE, SPACE } from "./characters.ts";
 
-/** Zeros after the text: a word can be read at any place of it, and a zero says that it ends. */
-const PADDING = 8;
+/** Zeros after the text: any Literal can be looked for at any place of it, and a zero says that it ends. */
+const PADDING = 64;
+
+/** ASCII text to compare with, as the words and bytes that SaveText.has reads. */
+export class Literal {
+  readonly length: number;
+  readonly words: readonly number[];
+  readonly rest: readonly number[];
+
+  constructor(text: string) {
+    const bytes = new TextEncoder().encode(text);
+    const view = new DataView(bytes.buffer);
+    const whole = bytes.length >> 2;
+    this.length = bytes.length;
+    this.words = Array.from({ length: whole }, (_, k) => view.getInt32(4 * k));
+    this.rest = [...bytes.subarray(4 * whole)];
+  }
+}
 
 export class SaveText {
   /** UTF-8, with zeros after `length`. */
@@ -47,9 +63,12 @@ export class SaveText {
     return i === length || (view.getInt32(a + i) ^ view.getInt32(b + i)) >>> (8 * (4 - length + i)) === 0;
   }
 
-  /** Whether the text has `word` at `at`. */
-  has(word: Uint8Array, at: number): boolean {
-    for (let i = 0; i < word.length; i++) if (this.bytes[at + i] !== word[i]) return false;
+  /** Whether the text has `literal` at `at`. */
+  has(literal: Literal, at: number): boolean {
+    const { words, rest } = literal;
+    for (let k = 0; k < words.length; k++) if (this.view.getInt32(at + 4 * k) !== words[k]) return false;
+    const tail = at + 4 * words.length;
+    for (let k = 0; k < rest.length; k++) if (this.bytes[tail + k] !== rest[k]) return false;
     return true;
   }
 
@@ -70,16 +89,16 @@ export class SaveText {
     return i;
   }
 
-  /** The first place of `code` at or after `from`; the text's length when there is none. */
-  indexOf(code: number, from: number): number {
-    const place = this.bytes.indexOf(code, from);
+  /** The place of the next newline, or the text's length. */
+  lineEnd(at: number): number {
+    const place = this.bytes.indexOf(NEWLINE, at);
     return place < 0 ? this.length : place;
   }
 }
 
 /** Whether a word ends before a byte: a space, a newline, or the zero after the text. */
 export function endsWord(code: number): boolean {
-  return code <= SPACE && (code === SPACE || code === 10 || code === 0);
+  return code <= SPACE && (code === SPACE || code === NEWLINE || code === 0);
 }
 
 function mix(hash: number): number {

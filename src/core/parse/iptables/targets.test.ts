@@ -11,7 +11,12 @@ function ruleOf(options: string, family: "ip" | "ip6") {
 }
 
 const ip = (text: string) => parseIp(text)!;
-const to = (min: string | null, max: string | null, ports: Range | null = null, basePort: number | null = null): NatRange => ({
+const to = (
+  min: string | null,
+  max: string | null,
+  ports: Range | null = null,
+  basePort: number | null = null,
+): NatRange => ({
   min: min === null ? null : ip(min),
   max: max === null ? null : ip(max),
   ports,
@@ -27,7 +32,10 @@ const V4: Case[] = [
   ["-j DROP", { t: "drop" }],
   ["-j RETURN", { t: "return" }],
   ["-j QUEUE", { t: "queue", words: [] }],
-  ["-j NFQUEUE --queue-balance 1:4 --queue-bypass", { t: "queue", words: ["--queue-balance", "1:4", "--queue-bypass"] }],
+  [
+    "-j NFQUEUE --queue-balance 1:4 --queue-bypass",
+    { t: "queue", words: ["--queue-balance", "1:4", "--queue-bypass"] },
+  ],
   ["-j A", { t: "jump", chain: "A" }],
   ["-g A", { t: "goto", chain: "A" }],
   ["-j REJECT --reject-with icmp-admin-prohibited", { t: "reject", with: "icmp-admin-prohibited" }],
@@ -36,10 +44,19 @@ const V4: Case[] = [
   ["-j MARK --set-xmark 0x0/0xffffff00", { t: "mark", value: 0, mask: 0xffffff00 }],
   ["-j CONNMARK --set-xmark 0x1/0xffffffff", { t: "connmark-set", value: 1, mask: 0xffffffff }],
   ["-j CONNMARK --save-mark --nfmask 0xf0 --ctmask 0xff", { t: "connmark-save", nfmask: 0xf0, ctmask: 0xff }],
-  ["-j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff", { t: "connmark-restore", nfmask: 0xffffffff, ctmask: 0xffffffff }],
-  ["-j DNAT --to-destination 10.244.1.2:8080", { t: "dnat", range: to("10.244.1.2", "10.244.1.2", [8080, 8080]), ...plain }],
+  [
+    "-j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+    { t: "connmark-restore", nfmask: 0xffffffff, ctmask: 0xffffffff },
+  ],
+  [
+    "-j DNAT --to-destination 10.244.1.2:8080",
+    { t: "dnat", range: to("10.244.1.2", "10.244.1.2", [8080, 8080]), ...plain },
+  ],
   ["-j DNAT --to-destination 10.0.0.1", { t: "dnat", range: to("10.0.0.1", "10.0.0.1"), ...plain }],
-  ["-j DNAT --to-destination 10.0.0.1-10.0.0.2:80-90/100", { t: "dnat", range: to("10.0.0.1", "10.0.0.2", [80, 90], 100), ...plain }],
+  [
+    "-j DNAT --to-destination 10.0.0.1-10.0.0.2:80-90/100",
+    { t: "dnat", range: to("10.0.0.1", "10.0.0.2", [80, 90], 100), ...plain },
+  ],
   ["-j DNAT --to-destination :80", { t: "dnat", range: to(null, null, [80, 80]), ...plain }],
   [
     "-j DNAT --to-destination 10.0.0.1:80 --random --persistent",
@@ -50,7 +67,10 @@ const V4: Case[] = [
     { t: "snat", range: to("10.0.0.1", "10.0.0.9"), random: false, randomFully: true, persistent: false },
   ],
   ["-j MASQUERADE", { t: "masquerade", ports: null, random: false, randomFully: false }],
-  ["-j MASQUERADE --to-ports 1024-2048 --random --random-fully", { t: "masquerade", ports: [1024, 2048], random: true, randomFully: true }],
+  [
+    "-j MASQUERADE --to-ports 1024-2048 --random --random-fully",
+    { t: "masquerade", ports: [1024, 2048], random: true, randomFully: true },
+  ],
   ["-j REDIRECT --to-ports 8080 --random", { t: "redirect", ports: [8080, 8080], random: true }],
   ["-j NETMAP --to 10.0.0.0/24", { t: "netmap", to: parsePrefix("10.0.0.0/24")! }],
   ["-j NOTRACK", { t: "notrack" }],
@@ -60,42 +80,75 @@ const V4: Case[] = [
   ["-j CT --zone mark", { t: "ct", ...ct, zoneFromMark: true }],
   [
     "-j CT --helper ftp --timeout foo --ctevents new,destroy --expevents new --zone 3",
-    { t: "ct", ...ct, helper: "ftp", zone: 3, words: ["--timeout", "foo", "--ctevents", "new,destroy", "--expevents", "new"] },
+    {
+      t: "ct",
+      ...ct,
+      helper: "ftp",
+      zone: 3,
+      words: ["--timeout", "foo", "--ctevents", "new,destroy", "--expevents", "new"],
+    },
   ],
-  ["-j TPROXY --on-port 80 --on-ip 127.0.0.1 --tproxy-mark 0x1/0x1", { t: "tproxy", ip: ip("127.0.0.1"), port: 80, value: 1, mask: 1 }],
-  ["-j TPROXY --on-port 80 --on-ip 0.0.0.0 --tproxy-mark 0x0/0x0", { t: "tproxy", ip: null, port: 80, value: 0, mask: 0 }],
+  [
+    "-j TPROXY --on-port 80 --on-ip 127.0.0.1 --tproxy-mark 0x1/0x1",
+    { t: "tproxy", ip: ip("127.0.0.1"), port: 80, value: 1, mask: 1 },
+  ],
+  [
+    "-j TPROXY --on-port 80 --on-ip 0.0.0.0 --tproxy-mark 0x0/0x0",
+    { t: "tproxy", ip: null, port: 80, value: 0, mask: 0 },
+  ],
   ["-j TCPMSS --set-mss 1400", { t: "tcpmss", clamp: false, mss: 1400 }],
   ["-j TCPMSS --clamp-mss-to-pmtu", { t: "tcpmss", clamp: true, mss: null }],
   ["-j TEE --gateway 10.0.0.1 --oif lo", { t: "tee", gateway: ip("10.0.0.1"), oif: "lo" }],
-  ["-j SET --add-set a src,dst --exist --timeout 5", { t: "set", op: "add", set: "a", dirs: ["src", "dst"], words: ["--exist", "--timeout", "5"] }],
+  [
+    "-j SET --add-set a src,dst --exist --timeout 5",
+    { t: "set", op: "add", set: "a", dirs: ["src", "dst"], words: ["--exist", "--timeout", "5"] },
+  ],
   ["-j SET --map-set a src --map-mark", { t: "set", op: "map", set: "a", dirs: ["src"], words: ["--map-mark"] }],
   ["-j CLASSIFY --set-class 0001:0002", { t: "classify", class: "0001:0002" }],
   ["-j DSCP --set-dscp 0x2e", { t: "dscp", value: 0x2e }],
   ["-j TOS --set-tos 0x00/0xef", { t: "tos", value: 0, mask: 0xef }],
   ["-j TTL --ttl-inc 1", { t: "ttl", op: "inc", value: 1 }],
-  ['-j LOG --log-prefix "a b: " --log-level 7', { t: "side-effect", name: "LOG", words: ["--log-prefix", '"a b: "', "--log-level", "7"] }],
+  [
+    '-j LOG --log-prefix "a b: " --log-level 7',
+    { t: "side-effect", name: "LOG", words: ["--log-prefix", '"a b: "', "--log-level", "7"] },
+  ],
   ["-j LOG --log-prefix -j", { t: "side-effect", name: "LOG", words: ["--log-prefix", "-j"] }],
   ["-j NFLOG --nflog-group 5", { t: "side-effect", name: "NFLOG", words: ["--nflog-group", "5"] }],
   ["-j TRACE", { t: "side-effect", name: "TRACE", words: [] }],
   ["-j CHECKSUM --checksum-fill", { t: "side-effect", name: "CHECKSUM", words: ["--checksum-fill"] }],
-  ["-j SYNPROXY --sack-perm --mss 1460", { t: "unmodelled", name: "SYNPROXY", words: ["--sack-perm", "--mss", "1460"] }],
+  [
+    "-j SYNPROXY --sack-perm --mss 1460",
+    { t: "unmodelled", name: "SYNPROXY", words: ["--sack-perm", "--mss", "1460"] },
+  ],
   [
     "-j CONNMARK --set-xmark 0x4/0x0 --left-shift-mark 5",
     { t: "unmodelled", name: "CONNMARK", words: ["--set-xmark", "0x4/0x0", "--left-shift-mark", "5"] },
   ],
-  ["-j SET --add-set a src --del-set b src", { t: "unmodelled", name: "SET", words: ["--add-set", "a", "src", "--del-set", "b", "src"] }],
+  [
+    "-j SET --add-set a src --del-set b src",
+    { t: "unmodelled", name: "SET", words: ["--add-set", "a", "src", "--del-set", "b", "src"] },
+  ],
 ];
 
 const V6: Case[] = [
   ["-j REJECT --reject-with icmp6-policy-fail", { t: "reject", with: "icmp6-policy-fail" }],
   ["-j DNAT --to-destination [fd00::1]:80", { t: "dnat", range: to("fd00::1", "fd00::1", [80, 80]), ...plain }],
-  ["-j DNAT --to-destination [fd00::1-fd00::2]:80-90/100", { t: "dnat", range: to("fd00::1", "fd00::2", [80, 90], 100), ...plain }],
+  [
+    "-j DNAT --to-destination [fd00::1-fd00::2]:80-90/100",
+    { t: "dnat", range: to("fd00::1", "fd00::2", [80, 90], 100), ...plain },
+  ],
   ["-j DNAT --to-destination fd00::1-fd00::2", { t: "dnat", range: to("fd00::1", "fd00::2"), ...plain }],
   ["-j DNAT --to-destination :80", { t: "dnat", range: to(null, null, [80, 80]), ...plain }],
   ["-j SNAT --to-source ::1", { t: "snat", range: to("::1", "::1"), ...plain }],
-  ["-j TPROXY --on-port 80 --on-ip :: --tproxy-mark 0x1/0xffffffff", { t: "tproxy", v6: true, ip: null, port: 80, value: 1, mask: 0xffffffff }],
+  [
+    "-j TPROXY --on-port 80 --on-ip :: --tproxy-mark 0x1/0xffffffff",
+    { t: "tproxy", v6: true, ip: null, port: 80, value: 1, mask: 0xffffffff },
+  ],
   ["-j HL --hl-set 64", { t: "ttl", v6: true, op: "set", value: 64 }],
-  ["-j DNPT --src-pfx fd01::/64 --dst-pfx fd00::/64", { t: "unmodelled", name: "DNPT", words: ["--src-pfx", "fd01::/64", "--dst-pfx", "fd00::/64"] }],
+  [
+    "-j DNPT --src-pfx fd01::/64 --dst-pfx fd00::/64",
+    { t: "unmodelled", name: "DNPT", words: ["--src-pfx", "fd01::/64", "--dst-pfx", "fd00::/64"] },
+  ],
 ];
 
 describe("as iptables-save 1.8.9 prints them", () => {

@@ -77,8 +77,8 @@ export function bitmapAddressMacs(set: IpSet): Lookup {
   const map = byAddress(set, null, (e) => e.mac ?? "");
   return (s: EvalState, dirs: Directions): number => {
     const mac = macOf(s.pkt, dirs, 1);
-    const macs = map.get(addressOf(s.pkt, dirs, 0).key);
-    return found(mac !== null && macs !== undefined && (macs.has(mac) || macs.has("")));
+    const known = map.get(addressOf(s.pkt, dirs, 0).key);
+    return found(mac !== null && known !== undefined && (known.has(mac) || known.has("")));
   };
 }
 

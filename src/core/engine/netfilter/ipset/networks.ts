@@ -11,6 +11,7 @@ import type { Lookup } from "./lookup.ts";
 import type { Ip, Prefix } from "../../../model/address.ts";
 
 const answer = (e: IpSetEntry): number => (e.nomatch ? EXCLUDED : YES);
+const NOTHING: readonly IpSetEntry[] = [];
 const protoPort = (e: IpSetEntry): number => (e.proto ?? 0) * 65536 + (e.port ?? 0);
 
 function under<T>(map: PrefixMap<T>, prefix: Prefix, make: () => T): T {
@@ -120,8 +121,8 @@ export function networkInterfaces(set: IpSet): Lookup {
     const name = deviceOf(s, dirs, 1);
     if (name === "") return NO;
     const ip = addressOf(s.pkt, dirs, 0);
-    const found = map.longest(ip);
-    for (let i = 0; found !== undefined && i < found.length; i++) {
+    const found = map.longest(ip) ?? NOTHING;
+    for (let i = 0; i < found.length; i++) {
       const e = found[i]!;
       if (e.wildcard ? name.startsWith(e.iface!) : name === e.iface) return answer(e);
     }

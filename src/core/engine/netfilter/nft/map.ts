@@ -40,11 +40,15 @@ export function mapping<T>(scope: RuleScope, body: NftJson, decode: (json: NftJs
       typeof o?.["data"] === "string" ? `map ${o["data"]} is not in the snapshot` : "a map that can't be read";
     return { get: (s) => notKnown(s, why), asks: false };
   }
-  const decoded = new Map<number, T | undefined>();
+  // By element; what can't be read is decoded again each time.
+  const decoded: (T | undefined)[] = [];
   const valueOf = (s: EvalState, entry: number): T | undefined => {
-    if (!decoded.has(entry)) decoded.set(entry, decode(lookup.data(entry) ?? null));
-    const value = decoded.get(entry);
+    const known = decoded[entry];
+    if (known !== undefined) return known;
+    while (decoded.length <= entry) decoded.push(undefined);
+    const value = decode(lookup.data(entry) ?? null);
     if (value === undefined) s.why = `the map's value ${JSON.stringify(lookup.data(entry))} can't be read`;
+    decoded[entry] = value;
     return value;
   };
   if (key.length === 1 && key[0]!.chance !== null) return drawn(lookup, key[0]!, valueOf);

@@ -17,7 +17,9 @@ export function recordings(): string[] {
 export function load(name: string): Snapshot {
   const dir = join(ROOT, name, "snapshot");
   const walk = (d: string): string[] =>
-    readdirSync(d).flatMap((f) => (statSync(join(d, f)).isDirectory() ? walk(join(d, f)) : [relative(dir, join(d, f))]));
+    readdirSync(d).flatMap((f) =>
+      statSync(join(d, f)).isDirectory() ? walk(join(d, f)) : [relative(dir, join(d, f))],
+    );
   const paths = walk(dir);
   return assembleSnapshot({
     paths: () => paths,
@@ -42,7 +44,9 @@ const LINE = /^trace id (\S+) (\S+) (\S+) (\S+) (packet:|rule|policy) ?(.*)$/;
 
 /** Every passage that the recording's traces show whole. */
 export function passages(name: string): Passage[] {
-  const truth = JSON.parse(readFileSync(join(ROOT, name, "truth.json"), "utf8")) as { traces: { nft: Record<string, string> }[] };
+  const truth = JSON.parse(readFileSync(join(ROOT, name, "truth.json"), "utf8")) as {
+    traces: { nft: Record<string, string> }[];
+  };
   const out: Passage[] = [];
   for (const { nft } of truth.traces) {
     for (const [place, text] of Object.entries(nft)) {
@@ -57,7 +61,8 @@ export function passages(name: string): Passage[] {
           continue;
         }
         if (open === null || open.id !== id || open.table !== table) continue;
-        const verdict = kind === "policy" ? `policy ${rest!.split(" ")[0]}` : (/\(verdict ([^)]*)\)\s*$/.exec(rest!)?.[1] ?? "?");
+        const verdict =
+          kind === "policy" ? `policy ${rest!.split(" ")[0]}` : (/\(verdict ([^)]*)\)\s*$/.exec(rest!)?.[1] ?? "?");
         open.steps.push(`${table} ${chain} ${verdict}`);
         if (/^(policy|accept|drop|\?)/.test(verdict)) {
           out.push(open);
@@ -73,7 +78,8 @@ function read(place: string, id: string, family: string, table: string, chain: s
   const word = (pattern: RegExp): string | null => pattern.exec(rest)?.[1] ?? null;
   const number = (pattern: RegExp): number => Number(word(pattern) ?? 0);
   const protos = { tcp: 6, udp: 17, sctp: 132, icmp: 1, icmpv6: 58 };
-  const name = word(/ (tcp|udp|sctp) sport /) ?? word(/ (icmp|icmpv6) type /) ?? word(/(?:ip protocol|ip6 nexthdr) (\S+)/) ?? "";
+  const name =
+    word(/ (tcp|udp|sctp) sport /) ?? word(/ (icmp|icmpv6) type /) ?? word(/(?:ip protocol|ip6 nexthdr) (\S+)/) ?? "";
   const flags = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 };
   const flagText = word(/tcp flags == (\S+)/) ?? "0";
   const pkt = packet({
@@ -84,16 +90,33 @@ function read(place: string, id: string, family: string, table: string, chain: s
     dport: number(/ dport (\d+)/),
     ttl: number(/(?:ip ttl|ip6 hoplimit) (\d+)/),
     length: number(/ip length (\d+)/),
-    icmpType: { "echo-request": family === "ip" ? 8 : 128, "echo-reply": family === "ip" ? 0 : 129 }[word(/icmp(?:v6)? type (\S+)/) ?? ""] ?? 0,
+    icmpType:
+      { "echo-request": family === "ip" ? 8 : 128, "echo-reply": family === "ip" ? 0 : 129 }[
+        word(/icmp(?:v6)? type (\S+)/) ?? ""
+      ] ?? 0,
     tcpFlags: flags[flagText as keyof typeof flags] ?? Number(flagText),
     macSrc: word(/ether saddr (\S+)/),
     macDst: word(/ether daddr (\S+)/),
     locallyMade: !rest.includes("iif"),
   });
-  return { place, id, family, table, chain, packet: pkt, iif: word(/iif "([^"]+)"/), oif: word(/oif "([^"]+)"/), steps: [] };
+  return {
+    place,
+    id,
+    family,
+    table,
+    chain,
+    packet: pkt,
+    iif: word(/iif "([^"]+)"/),
+    oif: word(/oif "([^"]+)"/),
+    steps: [],
+  };
 }
 
 /** The hook of a chain by the name that iptables and kube-proxy give it. */
 export function hookOfChain(chain: string): Hook | null {
-  return (["prerouting", "input", "forward", "output", "postrouting"] as const).find((h) => chain.toLowerCase().includes(h)) ?? null;
+  return (
+    (["prerouting", "input", "forward", "output", "postrouting"] as const).find((h) =>
+      chain.toLowerCase().includes(h),
+    ) ?? null
+  );
 }

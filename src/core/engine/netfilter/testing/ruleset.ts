@@ -24,14 +24,19 @@ export interface RulesetExtras {
 /** A table with the lines given: chains `:NAME - [0:0]` or rules `-A …`; built-in chains accept. */
 export function table(lines: readonly string[], extras: RulesetExtras = {}): XtTableProgram {
   const name = extras.table ?? "filter";
-  const builtIn = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"].filter((c) => !lines.some((l) => l.startsWith(`:${c} `)));
+  const builtIn = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"].filter(
+    (c) => !lines.some((l) => l.startsWith(`:${c} `)),
+  );
   const text = `${HEAD}*${name}\n${builtIn.map((c) => `:${c} ACCEPT [0:0]\n`).join("")}${lines.join("\n")}\nCOMMIT\n`;
   const file = "n1/host/iptables-save.txt";
   const ruleset = parseIptablesSave(text, file, extras.family ?? "ip");
   const all = text.split("\n");
   return new XtTableProgram(ruleset, ruleset.tables[0]!, {
     sets: new SetTable(extras.sets === undefined ? [] : parseIpset(extras.sets, "n1/host/ipset.txt"), "n1/host"),
-    recent: new RecentLists(extras.recent === undefined ? [] : parseXtRecent(extras.recent, "n1/host/xt_recent.txt"), "n1/host"),
+    recent: new RecentLists(
+      extras.recent === undefined ? [] : parseXtRecent(extras.recent, "n1/host/xt_recent.txt"),
+      "n1/host",
+    ),
     textOf: (source) => all[source.line - 1] ?? "",
   });
 }
@@ -47,7 +52,11 @@ export function run(program: XtTableProgram, chain: string, s: TestState): strin
 export type PacketFields = Parameters<typeof packet>[0];
 
 /** Whether `-A FORWARD RULE -j DROP` matches: yes, no, or what is not known. */
-export function matches(rule: string, fields: PacketFields | Packet, extras: RulesetExtras & { state?: Partial<TestState>; ct?: Parameters<typeof connection>[1] | null } = {}): string {
+export function matches(
+  rule: string,
+  fields: PacketFields | Packet,
+  extras: RulesetExtras & { state?: Partial<TestState>; ct?: Parameters<typeof connection>[1] | null } = {},
+): string {
   const pkt = fields instanceof Object && "clone" in fields ? (fields as Packet) : packet(fields as PacketFields);
   if (extras.ct != null) pkt.ct = connection(pkt, extras.ct);
   const s = state(pkt, extras.state ?? {});

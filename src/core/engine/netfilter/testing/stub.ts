@@ -16,7 +16,9 @@ export function ip(text: string): Ip {
 }
 
 /** A packet with the fields given; addresses as text. */
-export function packet(fields: Partial<Omit<Packet, "src" | "dst" | "clone">> & { src?: string; dst?: string } = {}): Packet {
+export function packet(
+  fields: Partial<Omit<Packet, "src" | "dst" | "clone">> & { src?: string; dst?: string } = {},
+): Packet {
   const { src = "10.0.0.1", dst = "10.0.0.2", ...rest } = fields;
   const from = ip(src);
   return Object.assign(new Packet(from.v, from, ip(dst), 6), { tcpFlags: 2, ...rest });
@@ -105,7 +107,8 @@ export function services(over: Partial<RuleServices> = {}): RuleServices {
     rpfilter: () => true,
     fib: () => "unknown",
     socket: () => false,
-    nat: (_ctx, r) => (r.min === null ? {} : r.manip === "dst" ? { dst: String(r.min.key) } : { src: String(r.min.key) }),
+    nat: (_ctx, r) =>
+      r.min === null ? {} : r.manip === "dst" ? { dst: String(r.min.key) } : { src: String(r.min.key) },
     masquerade: () => ({ src: "masqueraded" }),
     redirect: () => ({ dst: "redirected" }),
     notrack: () => undefined,

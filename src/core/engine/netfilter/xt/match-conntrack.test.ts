@@ -45,7 +45,12 @@ const list: [rule: string, packet: PacketFields, ct: Ct, answer: string][] = [
   ["-m connmark ! --mark 0x1/0xf", NEW, { mark: 0x21 }, "no"],
   ["-m connmark ! --mark 0x1/0xf", { ctInfo: "invalid" }, null, "no"],
   ['-m helper --helper "ftp"', NEW, {}, "no"],
-  ['-m helper --helper "ftp"', { ctInfo: "related" }, { expected: true }, "which helper announced the connection (ftp?) is not recorded"],
+  [
+    '-m helper --helper "ftp"',
+    { ctInfo: "related" },
+    { expected: true },
+    "which helper announced the connection (ftp?) is not recorded",
+  ],
 ];
 
 describe("matches on the connection", () => {

@@ -93,8 +93,8 @@ export function ttl(op: "eq" | "ne" | "lt" | "gt", value: number): Test {
 }
 
 /** length_mt, length_mt6: bytes from the IP header on. */
-export function length(range: Range, not: boolean): Test {
-  return (s) => ((s.pkt.length >= range[0] && s.pkt.length <= range[1]) === not ? NO : YES);
+export function length(bytes: Range, not: boolean): Test {
+  return (s) => ((s.pkt.length >= bytes[0] && s.pkt.length <= bytes[1]) === not ? NO : YES);
 }
 
 /** dscp_mt. */
@@ -125,8 +125,8 @@ export function mark(value: number, mask: number, not: boolean): Test {
 }
 
 /** mac_mt: without an Ethernet header the rule does not match, inverted or not. */
-export function mac(address: string, not: boolean): Test {
-  const want = address.toLowerCase();
+export function mac(wanted: string, not: boolean): Test {
+  const want = wanted.toLowerCase();
   return (s) => {
     const have = s.pkt.macSrc;
     if (have === null) return NO;

@@ -13,9 +13,12 @@ type OwnerMatch = Extract<XtMatch, { m: "owner" }>;
 const invert = (answer: number, not: boolean): number =>
   !not || answer === MAYBE ? answer : answer === YES ? NO : YES;
 
+function typesOf(names: readonly string[]): ReadonlySet<string> {
+  return new Set(names.map((n) => n.toLowerCase()));
+}
+
 /** addrtype_mt_v1 (xt_addrtype.c): source first, then destination. */
 export function addrtype(m: AddrtypeMatch): Test {
-  const typesOf = (names: readonly string[]): ReadonlySet<string> => new Set(names.map((n) => n.toLowerCase()));
   const src = m.src === null ? null : typesOf(m.src);
   const dst = m.dst === null ? null : typesOf(m.dst);
   const { srcNot, dstNot, limitIface } = m;
@@ -101,12 +104,12 @@ export function owner(m: OwnerMatch): Test {
 
 /** physdev_mt (xt_physdev.c). Without bridge information only what is inverted holds. */
 export function physdev(m: PhysdevMatch): Test {
+  const plain =
+    m.isBridged === true || m.isIn === true || m.isOut === true || m.in?.not === false || m.out?.not === false;
   return (s) => {
     const indev = s.physIn?.name ?? null;
     const outdev = s.physOut?.name ?? null;
     if (indev === null && outdev === null && !s.bridged) {
-      const some = (o: { not: boolean } | null): boolean => o !== null && !o.not;
-      const plain = m.isBridged === true || m.isIn === true || m.isOut === true || some(m.in) || some(m.out);
       return plain ? NO : YES;
     }
     if (m.isBridged !== null && (outdev !== null) !== m.isBridged) return NO;

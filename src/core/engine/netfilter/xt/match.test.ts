@@ -34,6 +34,9 @@ cases(
     ["-s 2001:db8::/32", { src: "2001:db8:1::1", dst: "fd00::1" }, "yes"],
     ["-s 2001:db8::/48", { src: "2001:db8:1::1", dst: "fd00::1" }, "no"],
     ["! -d fd00::1/128", { src: "2001:db8:1::1", dst: "fd00::2" }, "yes"],
+    ["-p ipv6-icmp -m icmp6 --icmpv6-type 128", { src: "fd00::1", dst: "fd00::2", proto: 58, icmpType: 128 }, "yes"],
+    ["-p ipv6-icmp -m icmp6 --icmpv6-type 135/1", { src: "fd00::1", dst: "fd00::2", proto: 58, icmpType: 135 }, "no"],
+    ["-m hl --hl-eq 64", { src: "fd00::1", dst: "fd00::2" }, "yes"],
     ["-d ::/0", { src: "2001:db8:1::1", dst: "fd00::2" }, "yes"],
   ],
   { family: "ip6" },
@@ -138,7 +141,12 @@ cases("address types", [
   ["-m addrtype ! --dst-type LOCAL", {}, "yes", typed("unicast")],
   ["-m addrtype --src-type LOCAL,UNICAST", {}, "yes", typed("unicast")],
   ["-m addrtype --src-type LOCAL ! --dst-type LOCAL", {}, "no", typed("local")],
-  ["-m addrtype --src-type LOCAL", {}, "routes or addresses that give the address its type were not recorded", typed("unknown")],
+  [
+    "-m addrtype --src-type LOCAL",
+    {},
+    "routes or addresses that give the address its type were not recorded",
+    typed("unknown"),
+  ],
 ]);
 
 cases(
@@ -156,10 +164,20 @@ cases(
 cases("reverse path and sockets", [
   ["-m rpfilter --invert", {}, "no"],
   ["-m rpfilter", {}, "yes"],
-  ["-m rpfilter --validmark --invert", {}, "yes", { state: { services: { rpfilter: () => false } as unknown as TestState["services"] } }],
+  [
+    "-m rpfilter --validmark --invert",
+    {},
+    "yes",
+    { state: { services: { rpfilter: () => false } as unknown as TestState["services"] } },
+  ],
   ["-m socket", {}, "no"],
   ["-m socket", {}, "yes", { state: { services: { socket: () => true } as unknown as TestState["services"] } }],
-  ["-m socket", {}, "the node's sockets were not recorded", { state: { services: { socket: () => "unknown" } as unknown as TestState["services"] } }],
+  [
+    "-m socket",
+    {},
+    "the node's sockets were not recorded",
+    { state: { services: { socket: () => "unknown" } as unknown as TestState["services"] } },
+  ],
 ]);
 
 cases("owners", [

@@ -126,7 +126,7 @@ export class XtRuleProgram implements RuleProgram {
   }
 
   get effects(): readonly Effect[] {
-    const effects = compileTarget(this.model.target, this.env);
+    const effects = compileTarget(this.model.target, this.env, this.source);
     const lists = this.model.matches.flatMap((m) => (changesList(m) ? [touch(this.env.recent.tag(m.name))] : []));
     return lists.length === 0 ? effects : [...lists, ...effects];
   }
@@ -137,6 +137,7 @@ export class XtRuleProgram implements RuleProgram {
   }
 
   testsKey(): string {
+    if (this.never !== null) return `rule ${this.index}`;
     return JSON.stringify(this.model.matches.filter((m) => m.m !== "random" && m.m !== "nth" && m.m !== "comment"));
   }
 }

@@ -23,7 +23,11 @@ const list: [rule: string, packet: PacketFields, answer: string][] = [
   [`-m recent --remove --name L ${ARGS}`, {}, "yes"],
   [`-m recent --rcheck --rttl --name L ${ARGS}`, { ttl: 63, locallyMade: false }, "yes"],
   [`-m recent --rcheck --rttl --name L ${ARGS}`, { ttl: 64, locallyMade: false }, "no"],
-  [`-m recent --rcheck --seconds 10800 --reap --name L ${ARGS}`, {}, "whether L saw the address within 10800 seconds can't be told"],
+  [
+    `-m recent --rcheck --seconds 10800 --reap --name L ${ARGS}`,
+    {},
+    "whether L saw the address within 10800 seconds can't be told",
+  ],
   // A thousand million jiffies before another stamp: past three hours at any CONFIG_HZ.
   [`-m recent --rcheck --seconds 10800 --reap --name L ${ARGS}`, { src: "10.0.0.7" }, "no"],
   [`-m recent --rcheck --name OTHER ${ARGS}`, {}, "the recent list OTHER was not recorded"],

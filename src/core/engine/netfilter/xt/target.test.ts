@@ -18,7 +18,7 @@ describe("marks", () => {
     ["MARK --set-xmark 0x4000/0x0", 0x4001, 0, 0x1, 0],
     ["CONNMARK --set-xmark 0x10/0xf0", 0, 0x8000002f, 0, 0x8000001f],
     ["CONNMARK --save-mark --nfmask 0xff --ctmask 0xffff", 0x1234, 0xabcd0000, 0x1234, 0xabcd0034],
-    ["CONNMARK --restore-mark --nfmask 0xf000 --ctmask 0xff00", 0xffff, 0x5678, 0x5678 & 0xff00 ^ 0x0fff, 0x5678],
+    ["CONNMARK --restore-mark --nfmask 0xf000 --ctmask 0xff00", 0xffff, 0x5678, (0x5678 & 0xff00) ^ 0x0fff, 0x5678],
   ])("%s: %i, %i → %i, %i", (target, mark, ctmark, wantMark, wantCtmark) => {
     const pkt = packet({ mark });
     pkt.ct = connection(pkt, { mark: ctmark });
@@ -47,31 +47,51 @@ describe("header changes", () => {
   });
 });
 
-describe("address translation", () => {
-  const seen = (target: string, hook: TestState["hook"], answer: object | null = { dst: "x" }): { requests: NatRequest[]; s: TestState; verdict: string } => {
-    const requests: NatRequest[] = [];
-    const s = state(packet({ src: "10.9.8.7", dst: "10.0.0.2" }), {
-      hook,
-      services: services({
-        nat: (_ctx, r) => {
-          requests.push(r);
-          return answer;
-        },
-      }),
-    });
-    return { verdict: apply(target, s, { table: "nat" }), requests, s };
-  };
+const seen = (
+  target: string,
+  hook: TestState["hook"],
+  answer: object | null = { dst: "x" },
+): { requests: NatRequest[]; s: TestState; verdict: string } => {
+  const requests: NatRequest[] = [];
+  const s = state(packet({ src: "10.9.8.7", dst: "10.0.0.2" }), {
+    hook,
+    services: services({
+      nat: (_ctx, r) => {
+        requests.push(r);
+        return answer;
+      },
+    }),
+  });
+  return { verdict: apply(target, s, { table: "nat" }), requests, s };
+};
 
+describe("address translation", () => {
   it("hands DNAT on", () => {
     const { requests, s, verdict } = seen("-j DNAT --to-destination 10.244.0.5:8080", "prerouting");
     expect(verdict).toBe("accept");
-    expect(requests).toEqual([expect.objectContaining({ manip: "dst", min: ip("10.244.0.5"), max: ip("10.244.0.5"), minPort: 8080, maxPort: 8080 })]);
+    expect(requests).toEqual([
+      expect.objectContaining({
+        manip: "dst",
+        min: ip("10.244.0.5"),
+        max: ip("10.244.0.5"),
+        minPort: 8080,
+        maxPort: 8080,
+      }),
+    ]);
     expect(s.trace.lines).toEqual(['nat PREROUTING accept {"dst":"x"}']);
   });
 
   it("hands SNAT on", () => {
     const { requests } = seen("-j SNAT --to-source 192.0.2.1-192.0.2.3 --random-fully", "postrouting");
-    expect(requests).toEqual([expect.objectContaining({ manip: "src", min: ip("192.0.2.1"), max: ip("192.0.2.3"), minPort: null, randomFully: true })]);
+    expect(requests).toEqual([
+      expect.objectContaining({
+        manip: "src",
+        min: ip("192.0.2.1"),
+        max: ip("192.0.2.3"),
+        minPort: null,
+        randomFully: true,
+      }),
+    ]);
   });
 
   it.each([
@@ -97,17 +117,21 @@ describe("address translation", () => {
   });
 });
 
+const calls = (target: string, fields: Parameters<typeof packet>[0] = {}): string[] => {
+  const log: string[] = [];
+  const s = state(packet(fields), {
+    hook: "prerouting",
+    services: services({
+      notrack: () => log.push("notrack"),
+      setZone: (_c, zone, dir) => log.push(`zone ${zone} ${dir}`),
+    }),
+  });
+  expect(apply(target, s, { table: "raw" })).toBe("accept");
+  expect(s.trace.lines[0]).toContain("continue");
+  return log;
+};
+
 describe("before conntrack", () => {
-  const calls = (target: string, fields: Parameters<typeof packet>[0] = {}): string[] => {
-    const log: string[] = [];
-    const s = state(packet(fields), {
-      hook: "prerouting",
-      services: services({ notrack: () => log.push("notrack"), setZone: (_c, zone, dir) => log.push(`zone ${zone} ${dir}`) }),
-    });
-    expect(apply(target, s, { table: "raw" })).toBe("accept");
-    expect(s.trace.lines[0]).toContain("continue");
-    return log;
-  };
   it.each([
     ["-j NOTRACK", {}, ["notrack"]],
     ["-j CT --notrack", {}, ["notrack"]],
@@ -128,7 +152,9 @@ describe("TPROXY", () => {
     ["unknown", "accept", 1],
   ] as const)("socket %s → %s", (socket, verdict, mark) => {
     const s = state(packet(), { hook: "prerouting", services: services({ tproxy: () => socket }) });
-    expect(apply("-j TPROXY --on-port 15001 --on-ip 0.0.0.0 --tproxy-mark 0x1/0x1", s, { table: "mangle" })).toBe(verdict);
+    expect(apply("-j TPROXY --on-port 15001 --on-ip 0.0.0.0 --tproxy-mark 0x1/0x1", s, { table: "mangle" })).toBe(
+      verdict,
+    );
     expect(s.pkt.mark).toBe(mark);
     expect(s.oracle.asked).toHaveLength(socket === "unknown" ? 1 : 0);
   });
@@ -151,7 +177,7 @@ describe("targets that decide nothing", () => {
 
   it("does not know a chain that was not recorded", () => {
     const s = state(packet());
-    const [effect] = compileTarget({ t: "jump", chain: "GONE" }, table([]));
+    const [effect] = compileTarget({ t: "jump", chain: "GONE" }, table([]), { file: "f", line: 1 });
     expect([effect!(s), s.why]).toEqual([UNSURE, "the chain GONE was not recorded"]);
   });
 
@@ -166,7 +192,9 @@ describe("sets and lists that a rule changed", () => {
 
   it("are not known to later rules of the same packet", () => {
     const s = state(packet());
-    const program = table(["-A FORWARD -j SET --add-set seen src", "-A FORWARD -m set --match-set seen src -j DROP"], { sets });
+    const program = table(["-A FORWARD -j SET --add-set seen src", "-A FORWARD -m set --match-set seen src -j DROP"], {
+      sets,
+    });
     run(program, "FORWARD", s);
     expect(s.oracle.asked).toEqual(["an earlier rule changed the set seen for this packet"]);
   });

@@ -1,4 +1,5 @@
 /** Every target of iptables and ip6tables as effects. */
+import type { Source } from "../../../model/source.ts";
 import type { XtTarget } from "../../../model/xtables.ts";
 import { ACCEPT, DROP, GOTO, JUMP, NEXT, QUEUE, REJECT, RETURN, UNSURE } from "../program.ts";
 import type { Effect, EvalState } from "../program.ts";
@@ -11,8 +12,8 @@ const drop: Effect = () => DROP;
 const back: Effect = () => RETURN;
 const queue: Effect = () => QUEUE;
 
-/** Effects of a target; none for one that lets the packet go on as it is. */
-export function compileTarget(t: XtTarget, env: XtEnv): readonly Effect[] {
+/** Effects of a target; none for one that lets the packet go on as it is. `source` is the rule's, for what is not known of it. */
+export function compileTarget(t: XtTarget, env: XtEnv, source: Source): readonly Effect[] {
   switch (t.t) {
     case "none":
     case "side-effect":
@@ -56,7 +57,7 @@ export function compileTarget(t: XtTarget, env: XtEnv): readonly Effect[] {
     case "ct":
       return t.notrack ? [notrack] : ctTemplate(t);
     case "tproxy":
-      return [tproxy(t)];
+      return [tproxy(t, source)];
     case "set":
       return t.op === "map" ? [unsure("what SET --map-set finds is not recorded")] : [touch(env.sets.tag(t.set))];
     case "dscp":
@@ -155,13 +156,13 @@ function ctTemplate(t: Extract<XtTarget, { t: "ct" }>): readonly Effect[] {
 }
 
 /** tproxy_tg4, tproxy_tg6_v1: mark and accept when there is a socket to take the packet, else drop. */
-function tproxy(t: Extract<XtTarget, { t: "tproxy" }>): Effect {
+function tproxy(t: Extract<XtTarget, { t: "tproxy" }>, source: Source): Effect {
   return (s) => {
     const taken = s.services.tproxy(s, t.ip, t.port);
     if (taken === false) return DROP;
     if (taken === "unknown") {
       const why = "whether a socket takes the packet from TPROXY is not recorded";
-      if (!s.oracle.unknown(why, null)) return DROP;
+      if (!s.oracle.unknown(why, source)) return DROP;
     }
     s.pkt.mark = ((s.pkt.mark & ~t.mask) ^ t.value) >>> 0;
     return ACCEPT;
