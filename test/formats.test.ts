@@ -20,7 +20,7 @@ const names = existsSync(recordings)
   : [];
 
 /** So many of a recording's questions are asked with steps; they are spread over all of them. */
-const SAMPLE = 40;
+const SAMPLE = 15;
 
 describe.skipIf(names.length === 0)(`recordings of ${recordings} (skipped when absent)`, () => {
   test.each(names)("%s", async (name) => {
@@ -34,8 +34,10 @@ describe.skipIf(names.length === 0)(`recordings of ${recordings} (skipped when a
     }
     const truth = JSON.parse(readFileSync(join(recordings, name, "truth.json"), "utf8")) as { probes: Question[] };
     const every = Math.ceil(truth.probes.length / SAMPLE);
-    for (const { from, proto, to, port } of truth.probes.filter((_, i) => i % every === 0)) {
-      const answer = session.ask({ from, proto, to, port }, { steps: true, allRules: true });
+    const sample = truth.probes.filter((_, i) => i % every === 0);
+    for (const [i, { from, proto, to, port }] of sample.entries()) {
+      // Rules that do not match are thousands: one question with them is enough.
+      const answer = session.ask({ from, proto, to, port }, { steps: true, allRules: i === 0 });
       const json: unknown = JSON.parse(JSON.stringify(answer));
       expect(answerSchema.parse(json)).toEqual(json);
       const options = { width: 120, style: PLAIN, mark: 0, label: () => undefined, placeOf: () => undefined };

@@ -9,6 +9,10 @@ import { run } from "../src/cli/run.ts";
 const readme = readFileSync("README.md", "utf8");
 const blocks = [...readme.matchAll(/^```\n([\s\S]*?)^```$/gm)].map((m) => m[1]!);
 
+function toWriter(write: (text: string) => void): Output {
+  return { isTTY: false, columns: undefined, write: async (text) => write(text) };
+}
+
 test("the first block is two commands", () => {
   const [first, second] = blocks[0]!.trimEnd().split("\n");
   expect(first).toMatch(/^npm install && npm run build && bin\/kubewalk walk examples\//);
@@ -19,16 +23,11 @@ test("the first block is two commands", () => {
 test("the second block is how the answer to the first begins", async () => {
   const args = blocks[0]!.split("\n")[0]!.split("bin/kubewalk ")[1]!.split(" ");
   let out = "";
-  const output = (write: (text: string) => void): Output => ({
-    isTTY: false,
-    columns: undefined,
-    write: async (text) => write(text),
-  });
   const status = await run(args, {
     io: {
       stdin: (async function* () {})(),
-      out: output((text) => (out += text)),
-      err: output((text) => expect(text).toBe("")),
+      out: toWriter((text) => (out += text)),
+      err: toWriter((text) => expect(text).toBe("")),
       env: { COLUMNS: "110" },
     },
     openSession,

@@ -1,6 +1,6 @@
 /** What `nft list ruleset` prints of a table, as text and as JSON, from one description of it (nft 1.0.6). */
 
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined };
 
 /** A rule or an element in both of nft's languages. */
 export interface Printed {
@@ -84,6 +84,7 @@ function write(json: Json): string {
   if (typeof json !== "object" || json === null) return JSON.stringify(json);
   if (Array.isArray(json)) return `[${json.map(write).join(", ")}]`;
   return `{${Object.entries(json)
+    .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${JSON.stringify(key)}: ${write(value as Json)}`)
     .join(", ")}}`;
 }

@@ -22,7 +22,7 @@ export interface Verdict {
 
 const citationsOf = (a: Answer): number =>
   a.outcomes.reduce(
-    (n, o) => n + Number(o.because.source !== undefined) + (o.steps ?? []).filter((s) => s.source !== undefined).length,
+    (n, o) => n + Number(o.because.source !== undefined) + stepsOf(o).filter((s) => s.source !== undefined).length,
     0,
   );
 

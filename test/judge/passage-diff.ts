@@ -91,9 +91,23 @@ export interface Comparison {
   skipped: string[];
 }
 
-/** Whether the client's result can come from an ICMP error, which the recorder does not keep. */
-const byIcmp = (outcomes: Record<string, number>): boolean =>
-  outcomes["delivered"] === undefined && outcomes["timeout"] === undefined;
+/** Rules of a chain that only a connection's first packet meets, by the names that nat chains go by. */
+const isNat = (rule: string): boolean => /\bnat\b/.test(rule);
+
+/** Why the two lists of one passage cannot be compared; null when they can. */
+function incomparable(
+  flow: TracedFlow,
+  { direction, layer }: Pick<Passage, "direction"> & { layer: number },
+  seen: readonly string[],
+  said: readonly string[],
+): string | null {
+  // The recorder drops ICMP errors. Whether anything else should have come back shows in how far the packet got.
+  if (direction === "reply" && !flow.replied) return "the packet back was not recorded";
+  // Ports of tunnels are a hash: an earlier flow's entry may hold the same tuple, and then nat is not asked again.
+  if (layer > 0 && seen.length > 0 && !seen.some(isNat) && said.some(isNat))
+    return "the tunnel's tuple was tracked already";
+  return null;
+}
 
 /**
  * Compares the traced flow with one outcome's steps: the same rules and policies in the same order in every namespace that was
@@ -111,28 +125,15 @@ export function comparePassages(
     if (traced(at)) keys.set(`${at} ${direction} ${layer}`, { at, direction, layer });
   for (const { at, direction, layer } of keys.values()) {
     const here = `${at} ${direction} layer ${layer}`;
-    if (
-      direction === "reply" &&
-      !flow.replied &&
-      (byIcmp(flow.probe.outcomes) || flow.probe.outcomes["delivered"] !== undefined)
-    ) {
-      result.skipped.push(`${here}: the packet back was not recorded`);
-      continue;
-    }
     const events = flow.passages
       .filter((p) => p.at === at && p.direction === direction && p.layer === layer)
       .flatMap((p) => p.events);
     const mine = met.filter(({ step: s }) => s.at === at && s.direction === direction && s.layer === layer);
     const seen = events.map(seenOf);
     const said = mine.map((m) => saidOf(m.step));
-    if (
-      layer > 0 &&
-      seen.length > 0 &&
-      !events.some((e) => e.table === "nat") &&
-      said.some((s) => s.split(" ")[1] === "nat")
-    ) {
-      // Ports of tunnels are a hash: an earlier flow's entry may hold the same tuple, and then nat is not asked again.
-      result.skipped.push(`${here}: the tunnel's tuple was tracked already`);
+    const why = incomparable(flow, { direction, layer }, seen, said);
+    if (why !== null) {
+      result.skipped.push(`${here}: ${why}`);
       continue;
     }
     const differs = parting(seen, said);

@@ -194,6 +194,16 @@ test("not knowing is a disagreement of its own", () => {
   expect(j.disagreements.map((d) => d.kind)).toEqual(["inconclusive"]);
 });
 
+test("nor are shares that are not known taken for any", () => {
+  const p = probe("10.0.0.1", ["web-1 10.0.0.1"]);
+  const sure = answer(p, "1/1 n1/pod/shop/web-1 10.0.0.1", "1/1 n2/pod/shop/web-2 10.0.0.1");
+  const open = (a: Answer): Answer => ({ ...a, outcomes: a.outcomes.map((o) => ({ ...o, share: null })) });
+  expect(judge([p], [open(sure)]).disagreements).toMatchObject([
+    { kind: "inconclusive", note: "a share is not known" },
+  ]);
+  expect(kinds([p], [open(answer(p, "1/1 n2/pod/shop/web-2 10.0.0.1"))])).toEqual(["impossible"]);
+});
+
 test("answers that break their own format are malformed", () => {
   const p = probe("10.0.0.1", ["timeout"]);
   const good = answer(p, "1/1 timeout");
@@ -204,10 +214,6 @@ test("answers that break their own format are malformed", () => {
     [{ ...good, verdict: "answered" }, "the verdict is answered, the outcomes are failed"],
     [{ ...good, to: "10.0.0.2" }, "answers another question"],
     [{ ...good, outcomes: [] }, "no outcome"],
-    [
-      { ...good, outcomes: [{ ...good.outcomes[0]!, share: null }] },
-      "a share is null but the verdict is not inconclusive",
-    ],
   ];
   for (const [a, note] of cases) expect(judge([p], [a]).disagreements).toMatchObject([{ kind: "malformed", note }]);
   expect(kinds([p], [])).toEqual(["malformed"]);

@@ -44,7 +44,7 @@ function malformed(q: Question, a: Answer | undefined): string | null {
   if (shares.length === a.outcomes.length) {
     if (shares.some((s) => BigInt(s.num) <= 0n || BigInt(s.den) <= 0n)) return "a share that is not positive";
     if (!sumToOne(shares)) return "shares do not sum to 1";
-  } else if (a.verdict !== "inconclusive") return "a share is null but the verdict is not inconclusive";
+  }
   const answered = a.outcomes.filter((o) => o.client === "answered").length;
   if (a.outcomes.some((o) => o.client === "answered" && o.server === undefined)) return "answered by no server";
   if (a.outcomes.some((o) => o.client === "inconclusive") && a.verdict !== "inconclusive")
@@ -111,9 +111,14 @@ export function judgeProbes(truth: Truth, answers: readonly Answer[], options: P
       inconclusive++;
       return say("inconclusive");
     }
-    const chances = chancesOf(answer.outcomes);
-    const unforeseen = [...counts.keys()].filter((seen) => !chances.has(seen));
+    const predicted = new Set(answer.outcomes.map(seenOf));
+    const unforeseen = [...counts.keys()].filter((seen) => !predicted.has(seen));
     if (unforeseen.length > 0) return say("impossible", `not predicted: ${unforeseen.join(", ")}`);
+    if (answer.outcomes.some((o) => o.share === null)) {
+      inconclusive++;
+      return say("inconclusive", "a share is not known");
+    }
+    const chances = chancesOf(answer.outcomes);
     if (!p.affinity) return void observations.push({ question, counts, chances, planned: planned(p) });
     const one = oneDraw(counts);
     if (one !== null) return void observations.push({ question, counts: one, chances, planned: 1 });

@@ -42,6 +42,7 @@ export function makeLink(index: number, name: string, addresses: string[], more:
     port: null,
     vlans: [],
     xdp: false,
+    group: 0,
     source,
     ...more,
   };

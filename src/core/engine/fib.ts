@@ -81,6 +81,8 @@ export class Fib {
   readonly customRules: boolean;
   /** Local-type routes that no address accounts for (net.ipv4.fib_has_custom_local_routes). */
   readonly customLocalRoutes: boolean;
+  /** Some rule looks at ports, which lookups for received packets must then carry. */
+  readonly looksAtPorts: boolean;
   /** Why lookups can't be trusted; null when all is known. */
   readonly unknown: string | null;
   private readonly ns: Ns;
@@ -94,6 +96,7 @@ export class Fib {
     this.rules = rules;
     this.unknown = ns.missing(v === 4 ? "route4" : "route6") ?? ns.missing(v === 4 ? "rule4" : "rule6");
     this.customRules = rules.length > (v === 4 ? 3 : 2) || rules.some((r) => !isDefaultRule(r, v));
+    this.looksAtPorts = rules.some((r) => r.sport !== null || r.dport !== null || r.ipproto !== null);
     const byTable = new Map<number, Route[]>();
     let customLocal = false;
     for (const r of routes) {
@@ -257,10 +260,6 @@ export class Fib {
     return true;
   }
 
-  /** Whether some rule looks at ports, which lookups for received packets must then carry. */
-  get looksAtPorts(): boolean {
-    return this.rules.some((r) => r.sport !== null || r.dport !== null || r.ipproto !== null);
-  }
 }
 
 const DEFAULT_TABLES_4: readonly number[] = [LOCAL, MAIN, DEFAULT];

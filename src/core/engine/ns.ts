@@ -3,6 +3,7 @@ import type { Ip } from "../model/address.ts";
 import type { CtEntry, CtTuple } from "../model/conntrack.ts";
 import type { Aspect, Namespace } from "../model/namespace.ts";
 import type { PolicyRule, Route } from "../model/route.ts";
+import type { Socket } from "../model/socket.ts";
 import type { Source } from "../model/source.ts";
 import { Device } from "./device.ts";
 import { Fib } from "./fib.ts";
@@ -32,11 +33,13 @@ export class Ns {
   readonly byName = new Map<string, Device>();
   readonly byIndex = new Map<number, Device>();
   readonly loopback: Device | null;
+  readonly vxlans: readonly Device[];
   /** Which device has a local address; the first when several do. */
   private readonly owners = new Map<number | string, Device>();
   private fib4Cache: Fib | null = null;
   private fib6Cache: Fib | null = null;
   private netfilterCache: Netfilter | null = null;
+  private socketCache: Map<number, Socket[]> | null = null;
   private storedCache: Map<number, StoredTuple[]> | null = null;
   private readonly sysctlCache = new Map<string, number | null>();
 
@@ -58,6 +61,7 @@ export class Ns {
     }
     for (const dev of this.devices) if (dev.master?.link.kind.kind === "bridge") dev.master.ports.push(dev);
     this.loopback = this.devices.find((d) => d.isLoopback) ?? null;
+    this.vxlans = this.devices.filter((d) => d.link.kind.kind === "vxlan");
     for (const n of model.neighbours) {
       const dev = n.dev === null ? undefined : this.byName.get(n.dev);
       if (dev !== undefined) (n.ip.v === 4 ? dev.neigh4 : dev.neigh6).set(n.ip.key, n);
@@ -98,6 +102,19 @@ export class Ns {
   /** Device that holds `ip` as its own address; null when none does. */
   owner(ip: Ip): Device | null {
     return this.owners.get(ip.key) ?? null;
+  }
+
+  /** Sockets of any protocol with this local port, in the order of their listing. */
+  socketsAt(port: number): readonly Socket[] {
+    if (this.socketCache === null) {
+      this.socketCache = new Map();
+      for (const s of this.model.sockets) {
+        const list = this.socketCache.get(s.port);
+        if (list === undefined) this.socketCache.set(s.port, [s]);
+        else list.push(s);
+      }
+    }
+    return this.socketCache.get(port) ?? NO_SOCKETS;
   }
 
   fib(v: 4 | 6): Fib {
@@ -146,3 +163,4 @@ export class Ns {
 }
 
 const NONE: readonly StoredTuple[] = [];
+const NO_SOCKETS: readonly Socket[] = [];

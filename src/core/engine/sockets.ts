@@ -16,8 +16,8 @@ export function findSocket(ns: Ns, pkt: Packet, dev: Device | null): Socket | nu
   const proto = pkt.proto === TCP ? "tcp" : pkt.proto === UDP ? "udp" : pkt.proto === SCTP ? "sctp" : "raw";
   let best: Socket | null = null;
   let bestScore = -1;
-  for (const s of ns.model.sockets) {
-    if (s.proto !== proto || s.port !== pkt.dport) continue;
+  for (const s of ns.socketsAt(pkt.dport)) {
+    if (s.proto !== proto) continue;
     const score = scoreOf(s, pkt, dev);
     if (score > bestScore) {
       best = s;

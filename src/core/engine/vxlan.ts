@@ -134,7 +134,7 @@ function takes(dev: Device, pkt: Packet): boolean {
 /** vxlan_rcv: the device of this VNI and port that takes what the packet carries; null when the namespace has none. */
 export function vxlanDevice(ns: Ns, pkt: Packet): Device | null {
   if (pkt.proto !== UDP) return null;
-  for (const dev of ns.devices) {
+  for (const dev of ns.vxlans) {
     const kind = dev.link.kind;
     if (kind.kind === "vxlan" && takes(dev, pkt) && (kind.id === pkt.vni || kind.external)) return dev;
   }
@@ -143,7 +143,9 @@ export function vxlanDevice(ns: Ns, pkt: Packet): Device | null {
 
 /** Whether the kernel itself listens on this UDP port for some VXLAN device. */
 export function isVxlanPort(ns: Ns, pkt: Packet): boolean {
-  return pkt.proto === UDP && ns.devices.some((d) => takes(d, pkt));
+  if (pkt.proto !== UDP) return false;
+  for (const dev of ns.vxlans) if (takes(dev, pkt)) return true;
+  return false;
 }
 
 /** Takes the inner packet out and receives it on the VXLAN device. */
@@ -161,7 +163,7 @@ export function vxlanReceive(run: Run, ns: Ns, pkt: Packet): FrameFate {
   if (inner === null)
     return at(
       `port ${pkt.dport} is VXLAN's, and this is no VXLAN packet`,
-      ns.devices.find((d) => d.link.kind.kind === "vxlan")?.link.source ?? null,
+      ns.vxlans[0]?.link.source ?? null,
     );
   if (dev === null) return at(`no VXLAN device with VNI ${pkt.vni ?? 0} and port ${pkt.dport}`, null);
   // vxlan_set_mac: what comes from the device's own MAC has gone in a circle.
