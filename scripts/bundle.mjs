@@ -16,8 +16,7 @@ export async function bundleCommand(outdir) {
     platform: "node",
     target: "node20",
     format: "esm",
-    minifySyntax: true,
-    minifyWhitespace: true,
+    // Not minified: a stack in a report names lines that can be read.
     legalComments: "eof",
     logLevel: "error",
     // Dependencies in CommonJS ask for Node's own modules with require.

@@ -48,20 +48,20 @@ describe("bin/kubewalk", () => {
     });
   });
 
-  test("the bundle needs nothing beside it and starts without the engine", () => {
-    // Processor time, because the machine may be busy with other things; an empty program is taken off.
-    const used = (...args: string[]): number => {
-      const before = process.resourceUsage();
-      expect(spawnSync(process.execPath, args).status).toBe(0);
-      const after = process.resourceUsage();
-      return Math.max(0, after.userCPUTime - before.userCPUTime) / 1e6;
+  test("starts fast: help costs little more than an empty program", () => {
+    // Processor time as the program itself counts it, because the machine may be busy with other things.
+    const report =
+      "process.on('exit',()=>process.stderr.write(String(process.cpuUsage().user+process.cpuUsage().system)))";
+    const microseconds = (...args: string[]): number => {
+      const all = Array.from({ length: 4 }, () => {
+        const ran = start(process.execPath, "--import", `data:text/javascript,${report}`, ...args);
+        expect(ran.status).toBe(0);
+        return Number(ran.stderr);
+      });
+      return Math.min(...all);
     };
-    const script = join(home, "dist/kubewalk.mjs");
-    const least = (run: () => number): number => Math.min(...Array.from({ length: 5 }, run));
-    // RUSAGE_SELF does not count children everywhere, so the wall is a second bound, a loose one.
-    const begun = performance.now();
-    expect(least(() => used(script, "--help"))).toBeLessThan(0.3);
-    expect((performance.now() - begun) / 5).toBeLessThan(5000);
+    const help = microseconds(join(home, "dist/kubewalk.mjs"), "--help");
+    expect(help - microseconds("-e", "0")).toBeLessThan(150_000);
   });
 
   test("usage errors end with 2 and say nothing on stdout", () => {
@@ -129,12 +129,12 @@ describe.skipIf(names.length === 0)(`with a recording of ${recordings} (skipped 
     expect(await ended).toBe(130);
   });
 
-  test.each(names)("shows %s, as text and as JSON", (name) => {
-    const path = join(recordings, name, "snapshot");
-    const text = start(command, "show", path);
-    expect(text.status).toBe(0);
-    const place = start(command, "show", path, "n1/host");
+  test("shows a snapshot and a place", () => {
+    expect(start(command, "show", snapshot)).toMatchObject({ status: 0 });
+    const place = start(command, "show", snapshot, "n1/host");
     expect({ status: place.status, begins: place.stdout.startsWith("n1/host\n") }).toEqual({ status: 0, begins: true });
-    expect(JSON.parse(start(command, "show", path, "-o", "json").stdout)).toMatchObject({ format: "kubewalk.show/v1" });
+    expect(JSON.parse(start(command, "show", snapshot, "-o", "json").stdout)).toMatchObject({
+      format: "kubewalk.show/v1",
+    });
   });
 });

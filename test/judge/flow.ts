@@ -24,6 +24,8 @@ export interface TracedFlow {
   replied: boolean;
   /** Tuples that the forward packet had, as text, by place. */
   tuples: Map<string, Set<string>>;
+  /** Passages of which packets may be missing, as `PLACE DIRECTION LAYER`: others had used up what the recorder keeps. */
+  crowded: Set<string>;
 }
 
 export const tupleText = (src: string, sport: number, dst: string, dport: number): string =>
@@ -84,9 +86,14 @@ function commonIdentity(
   return [...votes].toSorted((a, b) => b[1] - a[1])[0]?.[0] ?? null;
 }
 
+/** Links of the namespace that tunnels leave by: POSTROUTING still shows them as where the outer packet comes from. */
+const tunnelLinks = (visits: readonly Visit[]): Set<string> =>
+  new Set(visits.flatMap(({ header: h }) => (isTunnel(h) && h.iif !== null && h.oif !== null ? [h.iif] : [])));
+
 /**
  * Tunnel packets that carried the marked visits of one direction. In the sending namespace the outer packet enters OUTPUT right after
- * the inner one has left POSTROUTING; in the receiving one the inner enters PREROUTING right after the outer has left INPUT.
+ * the inner one has left by the tunnel's link; in the receiving one the inner enters PREROUTING by that link right after the outer has
+ * left INPUT (or PREROUTING, where INPUT has no chains; where neither has, there is nothing to compare).
  */
 function carriers(
   byPlace: ReadonlyMap<string, readonly Visit[]>,
@@ -95,12 +102,19 @@ function carriers(
   const outer = new Set<string>();
   for (const [at, visits] of byPlace) {
     const mine = inner.get(at) ?? new Set();
+    const links = tunnelLinks(visits);
+    const byTunnel = (link: string | null, uplink: string | null): boolean =>
+      link !== null && link !== uplink && (links.size === 0 || links.has(link));
+    const carried = (inside: Visit | undefined, v: Visit): inside is Visit =>
+      inside !== undefined && mine.has(inside) && carries(v.header, inside.header);
     visits.forEach((v, i) => {
       if (!isTunnel(v.header)) return;
       const before = visits[i - 1];
       const after = visits[i + 1];
-      const sent = opensAt(v, "o") && before !== undefined && mine.has(before) && carries(v.header, before.header);
-      const received = after !== undefined && opensAt(after, "p") && mine.has(after) && carries(v.header, after.header);
+      const { iif, oif } = v.header;
+      const sent = opensAt(v, "o") && carried(before, v) && byTunnel(before.header.oif, oif);
+      const arrives = v.table !== RECORDER && iif !== null && oif === null;
+      const received = arrives && carried(after, v) && opensAt(after, "p") && byTunnel(after.header.iif, iif);
       if (sent || received) outer.add(outerIdentity(v.header));
     });
   }
@@ -121,6 +135,40 @@ function passages(at: string, direction: Passage["direction"], layer: 0 | 1, vis
   return [{ at, direction, layer, events }];
 }
 
+/** So many packets of each kind the recorder keeps, in each namespace; a packet is of the first kind that fits. */
+const KEPT = 8;
+const SERVER_PORTS: readonly number[] = [8080, 8081, 9000, 9001, 9100, 53];
+
+function kindOf(h: TracedHeader, port: number): string | null {
+  if (h.dport === port) return "to the port";
+  if (h.sport === port) return "from the port";
+  if (isTunnel(h)) return `tunnel ${h.dport}`;
+  if (SERVER_PORTS.includes(h.dport)) return "to a server";
+  return SERVER_PORTS.includes(h.sport) ? "from a server" : null;
+}
+
+/** Passages at `at` of which packets may be missing: KEPT others of a kind that they could be came first. */
+function crowdedAt(at: string, visits: readonly Visit[], port: number, isOurs: (h: TracedHeader) => boolean): string[] {
+  const ids = new Map<string, string | null>();
+  const others = new Map<string, number>();
+  const ours = new Set<string>();
+  for (const v of visits) {
+    if (ids.has(v.id)) continue;
+    const kind = kindOf(v.header, port);
+    ids.set(v.id, kind);
+    if (kind === null) continue;
+    // Of a kind that holds a packet of the flow the first one was kept too.
+    if (isOurs(v.header)) ours.add(kind);
+    else others.set(kind, (others.get(kind) ?? 0) + 1);
+  }
+  const full = [...others].filter(([kind, n]) => n >= KEPT && !ours.has(kind)).map(([kind]) => kind);
+  // Both directions' tunnel packets are of one kind, so that one of them is there says nothing of the other.
+  const tunnels = [...ids.values()].filter((kind) => kind?.startsWith("tunnel")).length;
+  const crowded = tunnels >= KEPT ? [`${at} forward 1`, `${at} reply 1`] : [];
+  const forward = full.some((k) => k.startsWith("to ")) ? [`${at} forward 0`] : [];
+  return [...crowded, ...forward, ...(full.some((k) => k.startsWith("from ")) ? [`${at} reply 0`] : [])];
+}
+
 /** Joins a trace's namespaces. Null when the probe could not be made. */
 export function flowOf(trace: Trace): TracedFlow | null {
   const probe = trace.probe;
@@ -134,7 +182,7 @@ export function flowOf(trace: Trace): TracedFlow | null {
     places.map((at) => byPlace.get(at)!.find((v) => isFirst(v.header, probe))).find((v) => v !== undefined)?.header ??
     null;
   const tuples = new Map<string, Set<string>>();
-  const flow: TracedFlow = { probe, first, passages: [], replied: false, tuples };
+  const flow: TracedFlow = { probe, first, passages: [], replied: false, tuples, crowded: new Set() };
   if (first === null) return flow;
 
   const forward = new Map(
@@ -157,7 +205,10 @@ export function flowOf(trace: Trace): TracedFlow | null {
   flow.replied = back !== null;
   const outerForward = carriers(byPlace, forward);
   const outerReply = carriers(byPlace, reply);
-  for (const at of byPlace.keys()) {
+  for (const [at, visits] of byPlace) {
+    const carried = [...outerForward.get(at)!, ...outerReply.get(at)!].map((v) => v.header);
+    const isOurs = (h: TracedHeader): boolean => all.has(tupleOf(h)) || all.has(reverseOf(h)) || carried.includes(h);
+    for (const passage of crowdedAt(at, visits, probe.port, isOurs)) flow.crowded.add(passage);
     flow.passages.push(
       ...passages(at, "forward", 0, forward.get(at)!),
       ...passages(at, "forward", 1, outerForward.get(at)!),

@@ -15,6 +15,9 @@ export interface TracedHeader {
   id: number;
   /** IPv4 total length; IPv6 payload length. */
   length: number;
+  /** Links that it came in by and leaves by, as far as the hook knows them; null otherwise. */
+  iif: string | null;
+  oif: string | null;
   /** IP in IP: what is inside is not printed. */
   ipip: boolean;
   /** Everything printed, less the trace id and the payload: equal for a packet sent twice. */
@@ -68,6 +71,8 @@ function parseHeader(text: string): TracedHeader | null {
     flags: flagsOf(/tcp flags == (\S+)/.exec(text)?.[1] ?? "0"),
     id: v === 4 ? number(text, / ip id (\d+)/) : number(text, / ip6 flowlabel (\d+)/),
     length: number(text, / ip6? length (\d+)/),
+    iif: / iif "([^"]+)"/.exec(text)?.[1] ?? null,
+    oif: / oif "([^"]+)"/.exec(text)?.[1] ?? null,
     // Base chains after the recorder's know the protocol from the hook, and do not print it.
     ipip:
       v === 4 && ports === null && (/ ip protocol (4|ipencap|ipip) /.test(text) || !/ icmp | ip protocol /.test(text)),

@@ -97,7 +97,7 @@ const isNat = (rule: string): boolean => /\bnat\b/.test(rule);
 /** Why the two lists of one passage cannot be compared; null when they can. */
 function incomparable(
   flow: TracedFlow,
-  { direction, layer }: Pick<Passage, "direction"> & { layer: number },
+  { at, direction, layer }: Pick<Passage, "at" | "direction"> & { layer: number },
   seen: readonly string[],
   said: readonly string[],
 ): string | null {
@@ -106,7 +106,17 @@ function incomparable(
   // Ports of tunnels are a hash: an earlier flow's entry may hold the same tuple, and then nat is not asked again.
   if (layer > 0 && seen.length > 0 && !seen.some(isNat) && said.some(isNat))
     return "the tunnel's tuple was tracked already";
+  // One tunnel packet has one trace id, so that all of its rules are kept or none; an inner one may get another at a bridge.
+  if (flow.crowded.has(`${at} ${direction} ${layer}`) && (layer > 0 ? seen.length === 0 : isPart(seen, said)))
+    return "other packets crowded it out";
   return null;
+}
+
+/** Whether `part` is `whole` with some left out. */
+function isPart(part: readonly string[], whole: readonly string[]): boolean {
+  let i = 0;
+  for (const w of whole) if (part[i] === w) i++;
+  return i === part.length && part.length < whole.length;
 }
 
 /**
@@ -131,7 +141,7 @@ export function comparePassages(
     const mine = met.filter(({ step: s }) => s.at === at && s.direction === direction && s.layer === layer);
     const seen = events.map(seenOf);
     const said = mine.map((m) => saidOf(m.step));
-    const why = incomparable(flow, { direction, layer }, seen, said);
+    const why = incomparable(flow, { at, direction, layer }, seen, said);
     if (why !== null) {
       result.skipped.push(`${here}: ${why}`);
       continue;

@@ -194,14 +194,15 @@ test("not knowing is a disagreement of its own", () => {
   expect(j.disagreements.map((d) => d.kind)).toEqual(["inconclusive"]);
 });
 
+const withoutShares = (a: Answer): Answer => ({ ...a, outcomes: a.outcomes.map((o) => ({ ...o, share: null })) });
+
 test("nor are shares that are not known taken for any", () => {
   const p = probe("10.0.0.1", ["web-1 10.0.0.1"]);
   const sure = answer(p, "1/1 n1/pod/shop/web-1 10.0.0.1", "1/1 n2/pod/shop/web-2 10.0.0.1");
-  const open = (a: Answer): Answer => ({ ...a, outcomes: a.outcomes.map((o) => ({ ...o, share: null })) });
-  expect(judge([p], [open(sure)]).disagreements).toMatchObject([
+  expect(judge([p], [withoutShares(sure)]).disagreements).toMatchObject([
     { kind: "inconclusive", note: "a share is not known" },
   ]);
-  expect(kinds([p], [open(answer(p, "1/1 n2/pod/shop/web-2 10.0.0.1"))])).toEqual(["impossible"]);
+  expect(kinds([p], [withoutShares(answer(p, "1/1 n2/pod/shop/web-2 10.0.0.1"))])).toEqual(["impossible"]);
 });
 
 test("answers that break their own format are malformed", () => {

@@ -1,5 +1,5 @@
 /** Bridges: which port a frame leaves by, and what br_netfilter shows of it to IP's rules (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c). */
-import type { Device } from "./device.ts";
+import { isGroup, type Device } from "./device.ts";
 import { bridgeHook } from "./link-hooks.ts";
 import { UNWANTED, type FrameFate } from "./fate.ts";
 import { runHook } from "./hooks.ts";
@@ -9,8 +9,6 @@ import { resolve } from "./neighbour.ts";
 import type { Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
 import { transmit } from "./transmit.ts";
-
-const isGroup = (mac: string): boolean => (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
 
 /** brnf_call_iptables: per bridge, else for the namespace; off where br_netfilter is not there. */
 function callsIp(bridge: Device, v: 4 | 6): boolean {
@@ -116,7 +114,7 @@ function forwardOrUp(run: Run, port: Device, bridge: Device, pkt: Packet, filter
   if (entry !== undefined) {
     const to = ns.byName.get(entry.dev);
     if (to !== undefined && to !== bridge && entry.state !== "permanent") {
-      run.step(ns, pkt, "fdb", `${mac} dev ${entry.dev} master ${bridge.name}`, entry.source);
+      if (run.recording) run.step(ns, pkt, "fdb", `${mac} dev ${entry.dev} master ${bridge.name}`, entry.source);
       return bridgeForward(run, bridge, port, to, pkt, filtered);
     }
     if (to !== undefined && entry.state === "permanent" && to.mac !== mac && to !== bridge)
@@ -209,7 +207,8 @@ function bridgeForward(
   }
   const late = bridgeHook(run, bridge, "postrouting", pkt, null, to);
   if (late !== null) return late;
-  run.step(ns, pkt, "bridge", `${bridge.name}: out by port ${to.name}`, to.link.port?.source ?? to.link.source);
+  if (run.recording)
+    run.step(ns, pkt, "bridge", `${bridge.name}: out by port ${to.name}`, to.link.port?.source ?? to.link.source);
   return transmit(run, to, pkt);
 }
 
@@ -229,7 +228,7 @@ export function bridgeTransmit(run: Run, bridge: Device, pkt: Packet): FrameFate
       ?.find((e) => e.state !== "permanent" || (ns.byName.get(e.dev)?.mac !== mac && e.dev !== bridge.name));
     const to = entry === undefined ? undefined : ns.byName.get(entry.dev);
     if (entry !== undefined && to !== undefined) {
-      run.step(ns, pkt, "fdb", `${mac} dev ${entry.dev} master ${bridge.name}`, entry.source);
+      if (run.recording) run.step(ns, pkt, "fdb", `${mac} dev ${entry.dev} master ${bridge.name}`, entry.source);
       return bridgeForward(run, bridge, null, to, pkt, false);
     }
   }

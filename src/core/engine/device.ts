@@ -28,6 +28,12 @@ export interface DeviceConf {
   disableIpv6: boolean;
 }
 
+/** Whether a MAC is of a group: the lowest bit of its first byte, whose second hex digit is even or odd with its code, letters the other way round. */
+export function isGroup(mac: string): boolean {
+  const digit = mac.charCodeAt(1);
+  return (digit & 1) === (digit > 57 ? 0 : 1);
+}
+
 /** Where a broadcast that leaves a device arrives. */
 export interface BroadcastDomain {
   /** Devices whose IP stack sees it. */

@@ -1,5 +1,5 @@
 /** One whole attempt to talk: the client's packet, what comes back, and what the calling program meets in the end. */
-import { formatIp, sameIp, type Ip } from "../model/address.ts";
+import { formatIp, ip4, ip6, sameIp, type Ip } from "../model/address.ts";
 import type { ClientResult, Disposition } from "../model/walk.ts";
 import { textOf, type Because, type Fate, type FrameFate } from "./fate.ts";
 import type { Ns } from "./ns.ts";
@@ -34,15 +34,22 @@ export interface Result {
 
 const SMALL: Record<number, number> = { [TCP]: 60, [UDP]: 36, [SCTP]: 68, [ICMP]: 84, [IPV6_ICMP]: 104 };
 
+/** The unspecified address means this host itself (ip_route_output_key_hash_rcu; tcp_v6_connect: "BSD'ism"). */
+function target(to: Ip): Ip {
+  if (to.a !== 0 || to.b !== 0 || to.c !== 0 || to.d !== 0) return to;
+  return to.v === 4 ? ip4(0x7f000001) : ip6(0, 0, 0, 1);
+}
+
 function request(a: Attempt): Packet {
-  const p = new Packet(a.to.v, a.to, a.to, a.proto);
+  const to = target(a.to);
+  const p = new Packet(to.v, to, to, a.proto);
   p.dport = isIcmp(a.proto) ? 0 : a.port;
   p.sport = isIcmp(a.proto) ? 0 : a.sourcePort;
   p.icmpId = isIcmp(a.proto) ? a.sourcePort : 0;
   p.icmpType = a.proto === ICMP ? 8 : a.proto === IPV6_ICMP ? 128 : 0;
   p.tcpFlags = a.proto === TCP ? a.tcpFlags : 0;
   p.mark = a.mark;
-  p.ttl = a.ttl ?? a.from.sysctl(a.to.v === 4 ? "net.ipv4.ip_default_ttl" : "net.ipv6.conf.all.hop_limit") ?? 64;
+  p.ttl = a.ttl ?? 0;
   p.length = a.size !== null && a.proto !== TCP ? a.size : (SMALL[a.proto] ?? 60) + (a.to.v === 6 ? 20 : 0);
   p.df = a.proto === TCP || a.size !== null || a.to.v === 6;
   return p;
@@ -212,6 +219,10 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
     };
   const reply = answerTo(pkt);
   reply.length = isIcmp(a.proto) && a.size !== null ? a.size : reply.length;
+  if (a.proto === UDP && fate.ns.owner(pkt.dst) === null) {
+    const text = `${formatIp(pkt.dst)} is no address of ${ns.place}: whether the program can answer from it is up to its socket's options`;
+    return ended("inconclusive", "inconclusive", { text, source: fate.because.source });
+  }
   if (fate.wildcard && a.proto === UDP) {
     const other = otherSource(run, ns, reply);
     if (other !== null) {
@@ -313,7 +324,7 @@ function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet): Resul
       tcpFlags: ACK | PSH,
       mark: a.mark,
       answer: true,
-      ttl: a.ttl ?? 64,
+      ttl: a.ttl ?? 0,
     });
     if (a.size !== null) there.length = segment(a, server, seen);
     const fate = sendFrom(run, a.from, there, { fixedSource: who.src }) as Fate;

@@ -215,7 +215,8 @@ function runNat(
   const ct = pkt.ct;
   if (ct === null || hook === "forward") return null;
   const manip = manipOf(hook);
-  const before = { src: pkt.src, dst: pkt.dst, sport: pkt.sport, dport: pkt.dport };
+  const before = run.recording ? { src: pkt.src, dst: pkt.dst, sport: pkt.sport, dport: pkt.dport } : null;
+  const dst = pkt.dst;
   if (isIcmpError(pkt) && pkt.ctInfo === "related") {
     natIcmpError(pkt, manip);
   } else {
@@ -226,7 +227,7 @@ function runNat(
     }
     natPacket(pkt, manip);
   }
-  if (run.recording) {
+  if (before !== null) {
     const changed = changes(before, pkt);
     if (changed !== null && pkt.ctInfo !== "new") {
       run.step(
@@ -239,7 +240,7 @@ function runNat(
       );
     }
   }
-  if (hook === "output" && reroute !== undefined && !sameIp(before.dst, pkt.dst)) return reroute("nat");
+  if (hook === "output" && reroute !== undefined && !sameIp(dst, pkt.dst)) return reroute("nat");
   return null;
 }
 

@@ -88,7 +88,9 @@ function toSocket(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
     probe.dst = pkt.tproxied.ip;
     probe.dport = pkt.tproxied.port;
   }
-  const s = findSocket(ns, probe, dev);
+  // inet_iif, ip6_rcv: what comes back by the loopback device counts as come in by the device of its local route.
+  const by = dev.isLoopback ? (ns.owner(pkt.dst) ?? dev) : dev;
+  const s = findSocket(ns, probe, by);
   if (s === "unknown")
     return {
       t: "inconclusive",
@@ -98,8 +100,8 @@ function toSocket(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
       },
     };
   if (s !== null) {
-    run.step(ns, pkt, "socket", socketText(s), s.source);
-    return { t: "delivered", ns, pkt, wildcard: s.ip === null, because: { text: socketText(s), source: s.source } };
+    if (run.recording) run.step(ns, pkt, "socket", socketText(s), s.source);
+    return { t: "delivered", ns, pkt, wildcard: s.ip === null, because: { text: () => socketText(s), source: s.source } };
   }
   const other = ns.model.sockets.find((o) => o.proto === protoName(pkt.proto) && o.port === pkt.dport);
   const near = other === undefined ? "" : `; ${socketText(other)} does not take it`;

@@ -50,6 +50,7 @@ function netmap(ip: Ip, to: { ip: Ip; len: number }): Ip {
  * Returns false when no free tuple can be had for sure (then the kernel drops).
  */
 export function setupNat(run: Run, ns: Ns, ct: Connection, req: NatRequest): boolean {
+  if (req.min === null && req.netmap === null && req.minPort === null) return keepTuple(run, ns, ct, req);
   const current = invertTuple(ct.proto, ct.reply);
   const next: CtTuple = { ...current };
   const src = req.manip === "src";
@@ -81,13 +82,27 @@ export function setupNat(run: Run, ns: Ns, ct: Connection, req: NatRequest): boo
   return true;
 }
 
+/** setupNat where neither address nor port is asked for: the tuple stays, unless its source port must be another. */
+function keepTuple(run: Run, ns: Ns, ct: Connection, req: NatRequest): boolean {
+  if (req.manip === "dst") {
+    ct.dstNatDone = true;
+    return true;
+  }
+  if ((hasPorts(ct.proto) || isIcmp(ct.proto)) && (req.random || req.randomFully || taken(run, ns, ct, ct.reply))) {
+    ct.randomReply = true;
+    ct.srcNat = true;
+  }
+  ct.srcNatDone = true;
+  return true;
+}
+
 function inRange(ip: Ip, min: Ip, max: Ip): boolean {
   return ip.v === min.v && compareIp(ip, min) >= 0 && compareIp(ip, max) <= 0;
 }
 
-/** Whether another connection already answers to the reply of `next` (nf_nat_used_tuple). */
-function taken(run: Run, ns: Ns, ct: Connection, next: CtTuple): boolean {
-  const found = findConnection(run, ns, ct.proto, invertTuple(ct.proto, next), ct.zone);
+/** Whether another connection already answers to this reply (nf_nat_used_tuple). */
+function taken(run: Run, ns: Ns, ct: Connection, reply: CtTuple): boolean {
+  const found = findConnection(run, ns, ct.proto, reply, ct.zone);
   return found !== null && found.ct !== ct;
 }
 
@@ -104,7 +119,7 @@ function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatReq
   const { minPort, maxPort } = req;
   if (minPort === null || maxPort === null) {
     // Without a range a destination port stays; a source port moves when asked to, or when its tuple is taken.
-    if (!src || !(req.random || req.randomFully || taken(run, ns, ct, next))) return false;
+    if (!src || !(req.random || req.randomFully || taken(run, ns, ct, invertTuple(ct.proto, next)))) return false;
     ct.randomReply = true;
     return true;
   }
@@ -114,7 +129,7 @@ function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatReq
     return false;
   }
   const inside = port() >= minPort && port() <= maxPort;
-  if (!req.random && !req.randomFully && inside && (minPort === maxPort || !taken(run, ns, ct, next))) return false;
+  if (!req.random && !req.randomFully && inside && (minPort === maxPort || !taken(run, ns, ct, invertTuple(ct.proto, next)))) return false;
   if (minPort === maxPort) {
     if (src) ct.randomReply = false;
     set(minPort);

@@ -7,7 +7,8 @@ import type { BroadcastDomain, Device } from "./device.ts";
 import { validateSource } from "./reverse-path.ts";
 import { inetSelectAddr } from "./source-address.ts";
 import type { Ns } from "./ns.ts";
-import { textOf, type Fate } from "./fate.ts";
+import { textOf, UNWANTED, type Fate } from "./fate.ts";
+import { transmit } from "./transmit.ts";
 import { arpHook } from "./link-hooks.ts";
 import { Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
@@ -36,6 +37,12 @@ export function resolve(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet): Res
   if (ip.v === 4 && ip.a >>> 28 === 0xe) return { t: "mac", mac: MULTICAST4(ip) };
   if (ip.v === 6 && ip.a >>> 24 === 0xff) return { t: "mac", mac: MULTICAST6(ip) };
   const entry = (ip.v === 4 ? dev.neigh4 : dev.neigh6).get(ip.key);
+  const fixed = entry !== undefined && (entry.state === "PERMANENT" || entry.state === "NOARP");
+  const learned = fixed ? null : run.learnedMac(dev, ip);
+  if (learned !== null) {
+    if (run.recording) run.step(ns, pkt, "neighbour", `${formatIp(ip)} lladdr ${learned} (learned from its own request)`, null);
+    return { t: "mac", mac: learned };
+  }
   if (entry !== undefined && VALID.has(entry.state) && entry.mac !== null && isThere(run, dev, ip, entry)) {
     if (run.recording)
       run.step(
@@ -117,6 +124,12 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
       : 0;
   }
   const [mac, by] = first[n]!;
+  if (dev.link.kind.kind === "vxlan") {
+    const lost = carried(run, dev, by, ip, sender);
+    if (lost !== null) return lost;
+  }
+  // neigh_event_ns in arp_process, ndisc_recv_ns: who answers a request learns who asked, PERMANENT entries apart.
+  if (sender !== null && dev.mac !== null) run.learn(by, sender, dev.mac);
   if (run.recording)
     run.step(
       ns,
@@ -131,17 +144,7 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
 /** The request's and the reply's ways through the arp chains of both ends (NF_ARP_IN, NF_ARP_OUT); null when both pass. */
 function arpBlocked(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null): Fate | null {
   if (from.ns.model.nft === null && to.ns.model.nft === null) return null;
-  const none = ip4(0);
-  const message = (operation: "request" | "reply"): Packet => {
-    const p = new Packet(4, sender ?? none, ip, 0);
-    const [mac, peer] = operation === "request" ? [from.mac, null] : [to.mac, from.mac];
-    p.arp = operation === "request"
-      ? { operation, senderMac: mac, senderIp: sender ?? none, targetMac: peer, targetIp: ip }
-      : { operation, senderMac: mac, senderIp: ip, targetMac: peer, targetIp: sender ?? none };
-    p.macSrc = mac;
-    p.macDst = peer ?? "ff:ff:ff:ff:ff:ff";
-    return p;
-  };
+  const message = (operation: "request" | "reply"): Packet => arpMessage(operation, from, to, ip, sender);
   const { recording } = run;
   run.recording = false;
   try {
@@ -152,6 +155,36 @@ function arpBlocked(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | nul
   } finally {
     run.recording = recording;
   }
+}
+
+/** Whether request and reply get through the tunnel that a VXLAN device is; null when they do. */
+function carried(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null): Resolution | null {
+  if (to.link.kind.kind !== "vxlan" || ip.v === 6) return null;
+  const { recording } = run;
+  run.recording = false;
+  try {
+    for (const [a, b] of [[from, to], [to, from]] as const) {
+      const fate = transmit(run, a, arpMessage(a === from ? "request" : "reply", from, to, ip, sender));
+      if (fate === UNWANTED) continue;
+      if (fate.t === "inconclusive") return { t: "unknown", why: textOf(fate.because) };
+      if (fate.t !== "delivered" || fate.ns !== b.ns) return { t: "failed", why: `ARP for ${formatIp(ip)} does not get through ${from.name}: ${textOf(fate.because)}`, source: fate.because.source };
+    }
+    return null;
+  } finally {
+    run.recording = recording;
+  }
+}
+
+function arpMessage(operation: "request" | "reply", from: Device, to: Device, ip: Ip, sender: Ip | null): Packet {
+  const none = ip4(0);
+  const p = new Packet(4, sender ?? none, ip, 0);
+  p.arp =
+    operation === "request"
+      ? { operation, senderMac: from.mac, senderIp: sender ?? none, targetMac: null, targetIp: ip }
+      : { operation, senderMac: to.mac, senderIp: ip, targetMac: from.mac, targetIp: sender ?? none };
+  p.macSrc = operation === "request" ? from.mac : to.mac;
+  p.macDst = operation === "request" ? "ff:ff:ff:ff:ff:ff" : from.mac;
+  return p;
 }
 
 /** arp_solicit: the packet's own source where it is local (arp_announce 0), else an address of the device. */

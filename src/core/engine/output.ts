@@ -1,5 +1,6 @@
 /** Packets that start here: route, source address, OUTPUT, and out (ip_route_output, __ip_local_out; ip6_route_output). */
 import { formatIp, ip4, type Ip } from "../model/address.ts";
+import { sysctlConf } from "../model/sysctl.ts";
 import { addrType } from "./address-type.ts";
 import type { Device } from "./device.ts";
 import { UNWANTED, type Fate, type FrameFate, type SendError } from "./fate.ts";
@@ -80,10 +81,22 @@ export function hopOf(run: Run, ns: Ns, r: FibResult, flow: Flow): Hop | null {
 function chooseSource(ns: Ns, r: FibResult, hop: Hop, dst: Ip): Ip | null {
   const route = r.route!;
   if (route.prefSrc !== null) return route.prefSrc;
-  if (route.type === "local") return dst;
+  if (route.type === "local" && dst.v === 4) return dst;
   return dst.v === 4
     ? inetSelectAddr(ns, hop.dev, hop.gateway, scopeNumber(route.scope))
-    : ipv6SelectAddr(ns, hop.dev, dst);
+    : ipv6SelectAddr(ns, routeDevice(ns, route) ?? hop.dev, dst);
+}
+
+/** Device that a route names; of a local one the device that has the address. */
+function routeDevice(ns: Ns, route: FibResult["route"]): Device | null {
+  const name = route!.type === "local" ? (route!.nexthops[0]?.dev ?? null) : null;
+  return name === null ? null : (ns.byName.get(name) ?? null);
+}
+
+/** ip4_dst_hoplimit and ip6_dst_hoplimit, without a route's own hoplimit. */
+function defaultTtl(ns: Ns, v: 4 | 6, dev: Device): number {
+  const own = v === 4 ? ns.sysctl("net.ipv4.ip_default_ttl") : (ns.sysctl(sysctlConf("ipv6", dev.name, "hop_limit")) ?? ns.sysctl("net.ipv6.conf.all.hop_limit"));
+  return own !== null && own > 0 ? own : 64;
 }
 
 interface Routed {
@@ -95,36 +108,38 @@ interface Routed {
 function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fate {
   const fib = ns.fib(pkt.v);
   const oif = opts.oif ?? null;
-  const first = flowFor(pkt, opts.fixedSource ?? null, oif);
-  let r = fib.lookup(first);
-  if (r.unknown !== null) return unknownRoutes(ns, r.unknown);
-  if (r.error !== null) return sendError(ns, pkt, r);
-  const several = r.route!.nexthops.length > 1;
-  let hop = hopOf(run, ns, r, first);
-  if (hop === null) return sendError(ns, pkt, { ...r, error: "ENETUNREACH" });
-  if (opts.fixedSource === undefined || opts.fixedSource === null) {
-    const src = chooseSource(ns, r, hop, pkt.dst);
-    if (src === null && pkt.v === 6) {
-      return {
-        t: "send-error",
-        disposition: "no-route",
-        error: "ENETUNREACH",
-        ns,
-        pkt,
-        because: { text: `${ns.place} has no IPv6 address to send from`, source: r.route!.source },
-      };
-    }
-    pkt.src = src ?? ip4(0);
-    if (fib.customRules || several) {
-      const second = flowFor(pkt, pkt.src, oif);
-      r = fib.lookup(second);
-      if (r.unknown !== null) return unknownRoutes(ns, r.unknown);
-      if (r.error !== null) return sendError(ns, pkt, r);
-      hop = hopOf(run, ns, r, second);
-      if (hop === null) return sendError(ns, pkt, { ...r, error: "ENETUNREACH" });
-    }
+  const fixed = opts.fixedSource ?? null;
+  const look = (src: Ip | null): Routed | Fate => {
+    const flow = flowFor(pkt, src, oif);
+    const r = fib.lookup(flow);
+    if (r.unknown !== null) return unknownRoutes(ns, r.unknown);
+    const hop = r.error === null ? hopOf(run, ns, r, flow) : null;
+    return hop === null ? sendError(ns, pkt, r.error === null ? { ...r, error: "ENETUNREACH" } : r) : { r, hop };
+  };
+  const first = look(fixed);
+  if (fixed !== null || ("t" in first && first.t === "inconclusive")) return first;
+  if (pkt.v === 6) {
+    // ip6_dst_lookup_tail: a failed lookup without a source is tried again with one; a good one stands.
+    const src = "t" in first ? ipv6SelectAddr(ns, null, pkt.dst) : chooseSource(ns, first.r, first.hop, pkt.dst);
+    if (src === null) return "t" in first ? first : noSource(ns, pkt, first.r);
+    pkt.src = src;
+    return "t" in first ? look(src) : first;
   }
-  return { r, hop };
+  if ("t" in first) return first;
+  pkt.src = chooseSource(ns, first.r, first.hop, pkt.dst) ?? ip4(0);
+  // ip_route_connect: once more with the source; it can only differ where rules or several next hops look at it.
+  return fib.customRules || first.r.route!.nexthops.length > 1 ? look(pkt.src) : first;
+}
+
+function noSource(ns: Ns, pkt: Packet, r: FibResult): Fate {
+  return {
+    t: "send-error",
+    disposition: "no-route",
+    error: "ENETUNREACH",
+    ns,
+    pkt,
+    because: { text: `${ns.place} has no IPv6 address to send from`, source: r.route!.source },
+  };
 }
 
 function show(run: Run, ns: Ns, pkt: Packet, r: FibResult): void {
@@ -144,6 +159,8 @@ function show(run: Run, ns: Ns, pkt: Packet, r: FibResult): void {
 export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}): FrameFate {
   if (opts.fixedSource !== undefined && opts.fixedSource !== null) pkt.src = opts.fixedSource;
   pkt.locallyMade = true;
+  // ip_route_output_key_hash_rcu: no destination is this host itself.
+  if (pkt.v === 4 && pkt.dst.a === 0) pkt.dst = pkt.src.a === 0 || pkt.src.a === pkt.dst.a ? ip4(0x7f000001) : pkt.src;
   const missing = ns.missing("addr") ?? ns.missing("sysctl");
   if (missing !== null)
     return { t: "inconclusive", because: { text: `${ns.place} is not known well enough: ${missing}`, source: null } };
@@ -154,8 +171,13 @@ export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}):
   const { r } = routed;
   let { hop } = routed;
   opts.onRouted?.(pkt);
+  if (pkt.ttl === 0) pkt.ttl = defaultTtl(ns, pkt.v, hop.dev);
+  if (hop.dev === opts.skbDev) {
+    // udp_tunnel_dst_lookup, ip_tunnel_xmit: a carrier that would leave by its own tunnel is dropped (-ELOOP).
+    return { t: "lost", disposition: "loop", ns, pkt, local: false, because: { text: `${hop.dev.name} would have to carry itself: ${routeText(r.route!)}`, source: r.route!.source } };
+  }
   show(run, ns, pkt, r);
-  if (r.route!.type === "broadcast") {
+  if (r.route!.type === "broadcast" || (pkt.v === 4 && pkt.dst.a === -1)) {
     // ip_route_connect's callers: TCP refuses broadcasts, datagram sockets need SO_BROADCAST.
     return {
       t: "send-error",

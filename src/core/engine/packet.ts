@@ -52,7 +52,8 @@ export class Packet {
   icmpCode = 0;
   icmpId = 0;
   tcpFlags = 0;
-  ttl = 64;
+  /** 0 until it is sent: the sender's own default. */
+  ttl = 0;
   tos = 0;
   mark = 0;
   /** Bytes from the IP header on (skb->len at layer 3). */

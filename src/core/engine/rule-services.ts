@@ -54,7 +54,7 @@ export class HookContext implements EvalState {
 
   /** nf_nat_alloc_null_binding. */
   nullBinding(manip: Manip): void {
-    setupNat(this.run, this.ns, this.pkt.ct!, { ...NULL_BINDING, manip });
+    setupNat(this.run, this.ns, this.pkt.ct!, manip === "src" ? NULL_BINDING : NULL_BINDING_DST);
   }
 }
 
@@ -71,12 +71,17 @@ const NULL_BINDING: NatRequest = {
   netmap: null,
 };
 
+const NULL_BINDING_DST: NatRequest = { ...NULL_BINDING, manip: "dst" };
+
 const LOOPBACK_4 = ip4(0x7f000001);
 const LOOPBACK_6 = ip6(0, 0, 0, 1);
 
 function own(ctx: RuleContext): HookContext {
   return ctx as HookContext;
 }
+
+/** Stands for what changes where nobody looks. */
+const UNSEEN: Changed = {};
 
 /** Applies a request and tells what the packet will look like. */
 function request(c: HookContext, req: NatRequest): Changed | null {
@@ -88,6 +93,7 @@ function request(c: HookContext, req: NatRequest): Changed | null {
   // nf_nat_setup_info: "already established" rewriting is not set up again.
   if (req.manip === "src" ? ct.srcNatDone : ct.dstNatDone) return {};
   if (!setupNat(c.run, c.ns, ct, req)) return null;
+  if (!c.run.recording) return UNSEEN;
   const changed: Changed = {};
   if (req.manip === "src") {
     if (ct.reply.dst.key !== c.pkt.src.key) changed.src = formatIp(ct.reply.dst);

@@ -1,5 +1,5 @@
 /** One run of a walk: what its packets share on one of the ways that they can go. */
-import { formatIp } from "../model/address.ts";
+import { formatIp, type Ip } from "../model/address.ts";
 import type { Source } from "../model/source.ts";
 import type { Changed, Step, StepKind } from "../model/walk.ts";
 import type { Connection } from "./connection.ts";
@@ -127,6 +127,19 @@ export class Run {
     const list = this.connections.get(ns);
     const i = list?.indexOf(ct) ?? -1;
     if (i >= 0) list!.splice(i, 1);
+  }
+
+  /** Neighbours that devices have learned from requests in this run: who asks is known to whoever answers. */
+  private readonly learned = new Map<Device, Map<number | string, string>>();
+
+  learn(dev: Device, ip: Ip, mac: string): void {
+    let known = this.learned.get(dev);
+    if (known === undefined) this.learned.set(dev, (known = new Map()));
+    known.set(ip.key, mac);
+  }
+
+  learnedMac(dev: Device, ip: Ip): string | null {
+    return this.learned.get(dev)?.get(ip.key) ?? null;
   }
 
   /** Connections that IPVS has scheduled in this run. */

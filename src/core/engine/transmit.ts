@@ -1,7 +1,7 @@
 /** Devices: what leaves by one, and where it comes in. */
 import { formatIp } from "../model/address.ts";
 import { bridgeReceive, bridgeTransmit } from "./bridge.ts";
-import type { Device } from "./device.ts";
+import { isGroup, type Device } from "./device.ts";
 import { UNWANTED, type FrameFate } from "./fate.ts";
 import { ipReceive } from "./input.ts";
 import { deviceHook } from "./link-hooks.ts";
@@ -121,6 +121,8 @@ export function receive(run: Run, dev: Device, pkt: Packet): FrameFate {
   pkt.locallyMade = false;
   pkt.uid = null;
   pkt.gid = null;
+  // ARP that a tunnel carried: that it came out is all that is asked (neighbour.ts).
+  if (pkt.arp !== null) return { t: "delivered", ns: dev.ns, pkt, wildcard: false, because: { text: "ARP arrives", source: null } };
   const filtered = deviceHook(run, dev, "ingress", pkt);
   if (filtered !== null) return filtered;
   const mac = pkt.macDst;
@@ -151,7 +153,7 @@ function classify(dev: Device, pkt: Packet): Packet {
   const mac = pkt.macDst;
   if (mac === null || mac === dev.mac) pkt.type = "host";
   else if (mac === BROADCAST) pkt.type = "broadcast";
-  else pkt.type = (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1 ? "multicast" : "otherhost";
+  else pkt.type = isGroup(mac) ? "multicast" : "otherhost";
   return pkt;
 }
 
@@ -170,7 +172,8 @@ function toSegment(run: Run, dev: Device, segment: SegmentState, pkt: Packet): F
   );
   for (const to of takers) {
     if (!to.link.up) continue;
-    run.step(dev.ns, pkt, "fabric", `segment ${segment.name}: to ${to.ns.place} ${to.name}`, segment.source);
+    if (run.recording)
+      run.step(dev.ns, pkt, "fabric", `segment ${segment.name}: to ${to.ns.place} ${to.name}`, segment.source);
     const fate = receive(run, to, takers.length > 1 ? pkt.clone() : pkt);
     if (fate !== UNWANTED) return fate;
   }

@@ -1,5 +1,6 @@
 /** VXLAN devices (drivers/net/vxlan/vxlan_core.c). */
 import { formatIp, type Ip } from "../model/address.ts";
+import type { FdbEntry } from "../model/link.ts";
 import type { Source } from "../model/source.ts";
 import type { Device } from "./device.ts";
 import type { FrameFate } from "./fate.ts";
@@ -36,6 +37,9 @@ function remotes(dev: Device, mac: string): Remote[] {
   return out;
 }
 
+/** The entry of a MAC that leads to a group of next hops; undefined when none does. */
+const groupOf = (dev: Device, mac: string): FdbEntry | undefined => dev.fdb.get(mac)?.find((e) => e.nhid !== undefined);
+
 /** vxlan_xmit. */
 export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
   const { ns } = dev;
@@ -54,7 +58,7 @@ export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
       because: { text: `the forwarding table of ${ns.place} ${dev.name} is not known: ${missing}`, source: null },
     };
   const mac = pkt.macDst ?? ZEROS;
-  const group = [...(dev.fdb.get(mac) ?? []), ...(dev.fdb.get(ZEROS) ?? [])].find((e) => e.nhid !== undefined);
+  const group = groupOf(dev, mac) ?? groupOf(dev, ZEROS);
   if (group !== undefined) return { t: "inconclusive", because: { text: `${mac} on ${dev.name} leads to next hop group ${group.nhid}, which is not modelled`, source: group.source } };
   let to = remotes(dev, mac);
   if (to.length === 0) to = remotes(dev, ZEROS);
@@ -79,20 +83,20 @@ export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
         source: remote.source,
       },
     };
-  run.step(ns, pkt, "fdb", `${mac} dev ${dev.name} dst ${formatIp(remote.ip)}`, remote.source);
+  if (run.recording) run.step(ns, pkt, "fdb", `${mac} dev ${dev.name} dst ${formatIp(remote.ip)}`, remote.source);
   const outer = new Packet(remote.ip.v, kind.local ?? remote.ip, remote.ip, UDP);
   outer.layer = pkt.layer + 1;
   outer.sport = 49152 + ((pkt.sport * 31 + pkt.dport) & 0x3fff); // udp_flow_src_port: a hash of the flow
   outer.randomSport = true;
   outer.dport = remote.port;
-  outer.ttl = kind.ttl > 0 ? kind.ttl : 64;
+  outer.ttl = kind.ttl;
   outer.mark = pkt.mark; // a seed's bug: the inner packet's mark stays on
   outer.length = pkt.length + (remote.ip.v === 4 ? VXLAN_OVERHEAD_4 : VXLAN_OVERHEAD_6);
   outer.df = kind.df === "set" || (kind.df === "inherit" && pkt.df);
   outer.inner = pkt;
   outer.vni = remote.vni;
   const via = remote.via === null ? null : (ns.byName.get(remote.via) ?? null);
-  run.step(ns, outer, "tunnel", `${dev.name}: into VXLAN ${remote.vni}`, source);
+  if (run.recording) run.step(ns, outer, "tunnel", `${dev.name}: into VXLAN ${remote.vni}`, source);
   const fate = sendFrom(run, ns, outer, { oif: via, fixedSource: kind.local, skbDev: dev });
   return tunnelFate(fate, pkt);
 }
@@ -169,7 +173,7 @@ export function vxlanReceive(run: Run, ns: Ns, pkt: Packet): FrameFate {
   // vxlan_set_mac: what comes from the device's own MAC has gone in a circle.
   if (inner.macSrc !== null && inner.macSrc === dev.mac)
     return at(`the frame comes from ${dev.name}'s own MAC`, dev.link.source);
-  run.step(ns, inner, "tunnel", `${dev.name}: out of VXLAN ${pkt.vni ?? 0}`, dev.link.source);
+  if (run.recording) run.step(ns, inner, "tunnel", `${dev.name}: out of VXLAN ${pkt.vni ?? 0}`, dev.link.source);
   inner.mark = pkt.mark;
   return receive(run, dev, inner);
 }

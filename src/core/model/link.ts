@@ -90,7 +90,7 @@ export interface Link {
   /** Flags as `ip` prints them: UP, LOWER_UP, NOARP, LOOPBACK, POINTOPOINT, BROADCAST, MULTICAST, NO-CARRIER … */
   flags: string[];
   up: boolean;
-  /** Carrier: LOWER_UP is there and NO-CARRIER is not. */
+  /** Carrier: LOWER_UP. NO-CARRIER only tells that operstate has not followed as yet. */
   carrier: boolean;
   noarp: boolean;
   mtu: number;

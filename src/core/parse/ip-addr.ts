@@ -57,7 +57,7 @@ function link(doc: JsonDoc, row: JsonObject): Link {
     name: field(doc, row, "ifname", "string"),
     flags,
     up: flags.includes("UP"),
-    carrier: flags.includes("LOWER_UP") && !flags.includes("NO-CARRIER"),
+    carrier: flags.includes("LOWER_UP"),
     noarp: flags.includes("NOARP"),
     mtu: field(doc, row, "mtu", "integer"),
     group: groupNumber(optional(doc, row, "group", "string")),

@@ -83,7 +83,7 @@ class NamespaceNetfilter implements Netfilter {
   }
 
   private build(): Hooks {
-    const lists = { 4: noChains(), 6: noChains(), bridge: noChains(), netdev: noChains() };
+    const lists = { 4: noChains(), 6: noChains(), bridge: noChains(), netdev: noChains(), arp: noChains() };
     const add = (family: Family, chain: BaseChain): void => {
       lists[family][chain.hook].push(chain);
     };

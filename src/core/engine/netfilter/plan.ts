@@ -1,5 +1,6 @@
 /** What the runner keeps of a chain: its index and, where packets came by, its rules laid out for running. */
 import { IndexNode } from "./index.ts";
+import { NEXT } from "./program.ts";
 import type { ChainProgram, Effect, EvalState, RuleProgram, Test } from "./program.ts";
 import { firstMatchWeights } from "./shares.ts";
 
@@ -8,6 +9,10 @@ export class Entry {
   readonly rule: RuleProgram;
   readonly tests: readonly Test[];
   readonly effects: readonly Effect[];
+  /** What a match comes to, where that is one verdict and nothing else; NEXT: `effects` tell. */
+  readonly code: number;
+  /** Where a jump or goto of `code` leads; else null. */
+  readonly to: ChainProgram | null;
   /** Weights of [match, no match]; null when the tests alone decide. */
   readonly chance: readonly number[] | null;
   /** The rules of a choice in order, else null; then `tests` are those that they share. */
@@ -19,6 +24,9 @@ export class Entry {
     this.rule = rule;
     this.tests = rule.tests;
     this.effects = rule.effects;
+    const outright = rule.outright ?? null;
+    this.code = outright === null ? NEXT : outright.code;
+    this.to = outright === null ? null : outright.chain;
     this.chance = rule.random === null ? null : [rule.random.num, rule.random.den - rule.random.num];
     this.members = members;
     this.shares = shares;
@@ -32,6 +40,8 @@ export class ChainPlan {
   readonly gotoWord: string;
   private readonly index: IndexNode<readonly Entry[]>;
   private everything: readonly Entry[] | null = null;
+  /** All rules, where the chain has so few that they are asked in turn; null where the index chooses, and before the first packet. */
+  flat: readonly Entry[] | null = null;
 
   constructor(program: ChainProgram) {
     this.program = program;
@@ -43,7 +53,9 @@ export class ChainPlan {
   /** In the order of the chain, all rules that can match the packet of `s`. */
   candidates(s: EvalState): readonly Entry[] {
     const node = this.index.find(s);
-    return (node.leaf ??= layOut(node.rules));
+    const list = (node.leaf ??= layOut(node.rules));
+    if (node === this.index) this.flat = list;
+    return list;
   }
 
   /** All rules of the chain, for traces that want those too that do not match. */

@@ -49,6 +49,13 @@ export interface RuleKeys {
   oif?: string;
 }
 
+/** A verdict that a rule gives whatever the packet. */
+export interface Outright {
+  readonly code: number;
+  /** Of a jump or goto; else null. */
+  readonly chain: ChainProgram | null;
+}
+
 export interface RuleProgram extends RuleRef {
   /** Place in its chain, from 0. */
   readonly index: number;
@@ -58,6 +65,8 @@ export interface RuleProgram extends RuleRef {
   readonly random: { readonly num: number; readonly den: number } | null;
   /** Run in order once the rule matches: marks, nat, verdict; in nft also later matches (BREAK). */
   readonly effects: readonly Effect[];
+  /** What `effects` comes to, where that is one verdict and nothing else. Absent or null: run them. */
+  readonly outright?: Outright | null;
   readonly keys: RuleKeys;
   /**
    * Equal for two rules of one chain whose tests say the same of every packet. Rules that follow each other and differ

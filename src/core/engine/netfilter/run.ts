@@ -71,7 +71,7 @@ function walk(start: ChainPlan, s: EvalState, depth: number): number {
   if (depth > MAX_DEPTH) return endless(plan, s);
   for (let gotos = 0; ; gotos++) {
     if (gotos > MAX_GOTOS) return endless(plan, s);
-    const verdict = s.trace.wantsMisses ? walkAll(plan, s, depth) : walkCandidates(plan, s, depth);
+    const verdict = s.trace.wantsMisses ? walkAll(plan.all(), s, depth) : walkCandidates(plan, s, depth);
     if (verdict !== GOTO) return verdict;
     plan = planOf(s.target!);
   }
@@ -82,6 +82,10 @@ function endless(plan: ChainPlan, s: EvalState): number {
 }
 
 function walkCandidates(plan: ChainPlan, s: EvalState, depth: number): number {
+  return plan.flat === null ? walkIndexed(plan, s, depth) : walkAll(plan.flat, s, depth);
+}
+
+function walkIndexed(plan: ChainPlan, s: EvalState, depth: number): number {
   const pkt = s.pkt;
   let list = plan.candidates(s);
   let { src, dst, sport, dport } = pkt;
@@ -102,8 +106,7 @@ function walkCandidates(plan: ChainPlan, s: EvalState, depth: number): number {
   return RETURN;
 }
 
-function walkAll(plan: ChainPlan, s: EvalState, depth: number): number {
-  const list = plan.all();
+function walkAll(list: readonly Entry[], s: EvalState, depth: number): number {
   for (let i = 0; i < list.length; i++) {
     const verdict = evaluate(list[i]!, s, depth);
     if (verdict !== NO && verdict !== NEXT_RULE) return verdict;
@@ -173,8 +176,15 @@ function evaluateSingly(members: readonly Entry[], s: EvalState, depth: number):
 
 /** Does what a matching rule says. */
 function fire(entry: Entry, s: EvalState, depth: number): number {
+  if (entry.code === NEXT) return apply(entry, s, depth);
+  s.target = entry.to;
+  s.changed = null;
+  return conclude(entry, s, depth, entry.code, null);
+}
+
+/** Runs the effects of a matching rule. */
+function apply(entry: Entry, s: EvalState, depth: number): number {
   const pkt = s.pkt;
-  const rule = entry.rule;
   const effects = entry.effects;
   const mark = pkt.mark;
   const ct = pkt.ct;
@@ -194,6 +204,12 @@ function fire(entry: Entry, s: EvalState, depth: number): number {
   let changed = s.changed as Changed | null;
   if (pkt.mark !== mark) changed = { ...changed, mark: pkt.mark >>> 0 };
   if (ct !== null && ct.mark !== ctmark) changed = { ...changed, ctmark: ct.mark >>> 0 };
+  return conclude(entry, s, depth, code, changed);
+}
+
+/** Goes where a matching rule leads, and tells of it; `s.target` is the chain of a jump or goto. */
+function conclude(entry: Entry, s: EvalState, depth: number, code: number, changed: Changed | null): number {
+  const rule = entry.rule;
   switch (code) {
     case NEXT:
       s.trace.rule(s, rule, "continue", changed);

@@ -120,10 +120,8 @@ export class RuleReader {
     const { text, bytes } = this;
     if (not || !text.has(COMMENT, dash)) return -1;
     const from = dash + COMMENT.length;
-    let close = from;
-    let code = bytes[close]!;
-    while (code >= SPACE && code !== QUOTE && code !== BACKSLASH) code = bytes[++close]!;
-    if (code !== QUOTE || !endsWord(bytes[close + 1]!)) return -1;
+    const close = text.plainEnd(from);
+    if (bytes[close] !== QUOTE || !endsWord(bytes[close + 1]!)) return -1;
     const length = close - from;
     if (length !== this.commentLength || !text.same(from, this.commentStart, length)) {
       this.comment = { m: "comment", text: text.slice(from, close) };

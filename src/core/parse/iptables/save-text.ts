@@ -2,7 +2,7 @@
  * The bytes of a save. Comparing and hashing four bytes at a time is several times faster than charCodeAt, which looks at the kind of
  * string for every character; that pays for the copy.
  */
-import { NEWLINE, SPACE } from "./characters.ts";
+import { BACKSLASH, NEWLINE, QUOTE, SPACE } from "./characters.ts";
 
 /** Zeros after the text: any Literal can be looked for at any place of it, and a zero says that it ends. */
 const PADDING = 64;
@@ -81,6 +81,20 @@ export class SaveText {
     return i === end ? hash : mix(hash ^ (view.getInt32(i) >>> (8 * (4 - end + i))));
   }
 
+  /** The place of the first byte at or after `at` that is a `"`, a `\\` or a control character, the zero after the text among these. */
+  plainEnd(at: number): number {
+    const { bytes, view } = this;
+    let i = at;
+    for (;;) {
+      const word = view.getInt32(i);
+      if ((hasZero(word ^ EACH_QUOTE) | hasZero(word ^ EACH_BACKSLASH) | hasLess(word, EACH_SPACE)) !== 0) break;
+      i += 4;
+    }
+    let code = bytes[i]!;
+    while (code >= SPACE && code !== QUOTE && code !== BACKSLASH) code = bytes[++i]!;
+    return i;
+  }
+
   /** The place of the next space, newline or end at or after `at`. */
   wordEnd(at: number): number {
     const bytes = this.bytes;
@@ -99,6 +113,21 @@ export class SaveText {
 /** Whether a word ends before a byte: a space, a newline, or the zero after the text. */
 export function endsWord(code: number): boolean {
   return code <= SPACE && (code === SPACE || code === NEWLINE || code === 0);
+}
+
+const EACH_BYTE = 0x01010101;
+const EACH_SPACE = EACH_BYTE * SPACE;
+const EACH_QUOTE = EACH_BYTE * QUOTE;
+const EACH_BACKSLASH = EACH_BYTE * BACKSLASH;
+
+/** Not zero if one of the four bytes is less than that of `bound`, each at most 127; may also be so without, after such a byte only. */
+function hasLess(word: number, bound: number): number {
+  return (word - bound) & ~word & 0x80808080;
+}
+
+/** Not zero if one of the four bytes is zero, and only then (Hacker's Delight, 6-1). */
+function hasZero(word: number): number {
+  return hasLess(word, EACH_BYTE);
 }
 
 function mix(hash: number): number {

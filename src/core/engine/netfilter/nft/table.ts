@@ -9,6 +9,7 @@ import { RuleScope } from "./scope.ts";
 import type { TableScope } from "./scope.ts";
 import { addStatement } from "./statement.ts";
 import type { ValueType } from "./types.ts";
+import { outrightVerdict } from "./verdict.ts";
 
 /** A base chain, and how the kernel registered it. */
 export interface NftBaseChain {
@@ -128,13 +129,15 @@ function ruleProgram(scope: Table, chain: string, rule: NftRule, index: number, 
   const builder = new RuleBuilder(new RuleScope(scope, rule.source));
   for (const statement of rule.expr) addStatement(builder, statement);
   const source = rule.source;
+  const body = builder.finish();
   return {
     family: scope.family,
     table: scope.name,
     chain,
     source,
     index,
-    ...builder.finish(),
+    ...body,
+    outright: outrightVerdict(builder.scope, rule.expr, body.effects.length),
     text: () => (source.file.endsWith(".json") ? nftJsonText(rule.expr) : ruleText(opts.textOf(source))),
   };
 }

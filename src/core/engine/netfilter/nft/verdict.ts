@@ -1,6 +1,6 @@
 /** Verdicts, as statements and as values of maps (nft_immediate.c, nft_lookup.c). */
 import type { NftJson } from "../../../model/nftables.ts";
-import type { ChainProgram, Effect } from "../program.ts";
+import type { ChainProgram, Effect, Outright } from "../program.ts";
 import { ACCEPT, BREAK, DROP, GOTO, JUMP, NEXT, RETURN, UNSURE } from "../program.ts";
 import { objectOf, tagged, word } from "./json.ts";
 import { mapping } from "./map.ts";
@@ -53,6 +53,14 @@ function given(v: Verdict): Effect {
 export function verdictEffect(scope: RuleScope, json: NftJson): Effect | null {
   const v = verdictOf(scope, json);
   return v === undefined ? null : given(v);
+}
+
+/** The verdict of a rule whose statements do nothing beside its last, a verdict; null when its effects must be run. */
+export function outrightVerdict(scope: RuleScope, statements: readonly NftJson[], effects: number): Outright | null {
+  const last = effects === 1 ? statements.at(-1) : undefined;
+  const v = last === undefined ? undefined : verdictOf(scope, last);
+  if (v === undefined || v.code === NEXT) return null;
+  return (v.code === JUMP || v.code === GOTO) && v.chain === null ? null : { code: v.code, chain: v.chain };
 }
 
 /** `{"vmap": {"key": …, "data": …}}`: without an element for the key the rule breaks. */

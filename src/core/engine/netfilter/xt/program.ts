@@ -3,7 +3,8 @@ import type { Source } from "../../../model/source.ts";
 import type { XtChain, XtMatch, XtRule, XtRuleset, XtTable } from "../../../model/xtables.ts";
 import type { SetTable } from "../ipset/sets.ts";
 import type { ChainPlan } from "../plan.ts";
-import type { ChainProgram, Effect, RuleKeys, RuleProgram, Test } from "../program.ts";
+import { ACCEPT, DROP, GOTO, JUMP, RETURN } from "../program.ts";
+import type { ChainProgram, Effect, Outright, RuleKeys, RuleProgram, Test } from "../program.ts";
 import { chanceOf } from "./chance.ts";
 import type { XtEnv } from "./env.ts";
 import { keysOf } from "./keys.ts";
@@ -123,6 +124,26 @@ export class XtRuleProgram implements RuleProgram {
   get tests(): readonly Test[] {
     const tests = this.model.matches.flatMap((m) => compileMatch(m, this.env));
     return this.never === null ? tests : [this.never, ...tests];
+  }
+
+  get outright(): Outright | null {
+    const { target, matches } = this.model;
+    if (matches.some(changesList)) return null;
+    switch (target.t) {
+      case "jump":
+      case "goto": {
+        const chain = this.env.chain(target.chain);
+        return chain === null ? null : { code: target.t === "jump" ? JUMP : GOTO, chain };
+      }
+      case "accept":
+        return { code: ACCEPT, chain: null };
+      case "drop":
+        return { code: DROP, chain: null };
+      case "return":
+        return { code: RETURN, chain: null };
+      default:
+        return null;
+    }
   }
 
   get effects(): readonly Effect[] {

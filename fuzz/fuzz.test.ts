@@ -1,0 +1,27 @@
+/** A small run of the kernel fuzzer; `npm run fuzz` is the large one. */
+import { afterAll, expect, test } from "vitest";
+import { Agent } from "./agent.ts";
+import { type Failure, describe as tell, emptyTally, runWorld } from "./pipeline.ts";
+import { cannotRun } from "./requirements.ts";
+
+const SEED = 20;
+const WORLDS = 2;
+const why = cannotRun();
+const agents: Agent[] = [];
+
+afterAll(() => {
+  for (const a of agents) a.close();
+});
+
+test.skipIf(why !== null)(
+  `random packets through random networks: kernel and walk agree${why === null ? "" : ` (skipped: ${why})`}`,
+  async () => {
+    const agent = new Agent();
+    agents.push(agent);
+    const tally = emptyTally();
+    for (let n = 0; n < WORLDS; n++) await runWorld(agent, n, { seed: SEED, filter: { only: null, without: new Set() }, traceShare: 0.5 }, tally);
+    expect(tally.failures.map((f: Failure) => tell(f, SEED))).toEqual([]);
+    expect(tally.passed).toBeGreaterThan(300);
+  },
+  60_000,
+);
