@@ -34,10 +34,12 @@ export interface Tally {
   /** Probes whose rules were compared one by one, and those that could not be. */
   traced: number;
   refused: number;
+  /** The walk that took longest: milliseconds, and which. */
+  slowest: { ms: number; index: number };
 }
 
 export function emptyTally(): Tally {
-  return { passed: 0, failures: [], inconclusive: new Map(), unsteady: 0, traced: 0, refused: 0 };
+  return { passed: 0, failures: [], inconclusive: new Map(), unsteady: 0, traced: 0, refused: 0, slowest: { ms: 0, index: 0 } };
 }
 
 export interface Options {
@@ -80,8 +82,11 @@ async function runBatch(scene: Scene, ruleset: Ruleset, probes: Probe[], first: 
     return;
   }
   probes.forEach((p, i) => {
+    const start = performance.now();
     try {
       answers.push(ask(question(p)));
+      const ms = performance.now() - start;
+      if (ms > tally.slowest.ms) tally.slowest = { ms, index: first + i };
     } catch (e) {
       answers.push(null);
       fail(i, "error", String((e as Error).stack ?? e), null, null);

@@ -80,7 +80,7 @@ async function main(): Promise<number> {
       while (next < from + worlds) {
         const n = next++;
         await runWorld(agent, n, { seed, filter, traceShare: Number(values.trace ?? 0.1) }, tally);
-        if (tally.failures.length > 20_000) break;
+        if (values.verbose) console.log(`world ${n} done after ${((performance.now() - start) / 1000).toFixed(1)} s; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`);
       }
     };
     await Promise.all(Array.from({ length: jobs }, one));
@@ -89,7 +89,7 @@ async function main(): Promise<number> {
     await report(tally, agents[0]!, { seed, keep, shrinks: integer(values.shrink, 3, "shrink"), verbose: values.verbose === true || wanted !== null });
     const known = [...tally.inconclusive.values()].reduce((a, b) => a + b, 0);
     const total = tally.passed + tally.failures.length + known;
-    console.log(`seed ${seed}, ${total} cases in ${seconds.toFixed(1)} s: ${(total / seconds).toFixed(0)} cases/s, ${jobs} jobs; rules compared for ${tally.traced}; ${tally.unsteady} agreed at the second look; ${known} inconclusive (${((100 * known) / Math.max(1, total)).toFixed(2)} %)`);
+    console.log(`seed ${seed}, ${total} cases in ${seconds.toFixed(1)} s: ${(total / seconds).toFixed(0)} cases/s, ${jobs} jobs; rules compared for ${tally.traced}; ${tally.unsteady} agreed at the second look; ${known} inconclusive (${((100 * known) / Math.max(1, total)).toFixed(2)} %); ${tally.refused} lines refused; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`);
   });
   for (const a of agents) a.close();
   console.log(`${tally.passed} passed, ${tally.failures.length} failed`);

@@ -5,7 +5,7 @@ import type { Device } from "./device.ts";
 import type { Because, Fate } from "./fate.ts";
 import { IPVS_AT, ipvsIn, ipvsOut, ipvsUnknown } from "./ipvs.ts";
 import { manipOf, natIcmpError, natPacket } from "./nat.ts";
-import type { BaseChain, Hook } from "./netfilter/context.ts";
+import type { BaseChain } from "./netfilter/context.ts";
 import type { Ns } from "./ns.ts";
 import type { Packet } from "./packet.ts";
 import { HookContext } from "./rule-services.ts";

@@ -136,7 +136,7 @@ function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatReq
     return false;
   }
   if (!src) {
-    set(minPort + run.chooseHashed(`${ns.place} dnat ports ${minPort}-${maxPort} ${next.dst.key}`, new Array<number>(maxPort - minPort + 1).fill(1)));
+    set(minPort + run.chooseHashed(`${ns.place} dnat ports ${minPort}-${maxPort} ${next.dst.key}`, Array.from({ length: maxPort - minPort + 1 }, () => 1)));
     return false;
   }
   ct.randomReply = true;

@@ -81,7 +81,7 @@ function parse6(text: string): Ip | null {
   if (!head || !tail) return null;
   const zeros = 8 - head.length - tail.length;
   if (halves.length === 2 ? zeros < 1 : zeros !== 0) return null;
-  const all = [...head, ...new Array<number>(Math.max(0, zeros)).fill(0), ...tail];
+  const all = [...head, ...Array.from({ length: Math.max(0, zeros) }, () => 0), ...tail];
   const word = (i: number): number => (all[i]! << 16) | all[i + 1]!;
   return ip6(word(0), word(2), word(4), word(6));
 }

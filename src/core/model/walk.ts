@@ -1,4 +1,4 @@
-/** What a walk answers: contract.md's kubewalk.walk/v1, as types. The JSON Schemas are generated from these (src/core/model/schema.ts). */
+/** What a walk answers: contract.md's kubewalk.walk/v1, as types. The JSON Schemas are generated from these (src/core/schema/). */
 import type { Source } from "./source.ts";
 
 export type Proto = "tcp" | "udp" | "icmp" | "sctp";
