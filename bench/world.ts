@@ -88,7 +88,7 @@ function hostLinks(node: number, pods: readonly number[], vxlan: boolean, mtu: n
     addresses: [address],
     info: { info_kind: kind },
   });
-  const links = [
+  const links: LinkText[] = [
     { ...link(2, "eth0", uplinkMac(node), 1500, `${nodeIp(node)}/24`, "veth"), peer: { index: 2, netnsid: 999 } },
     { ...link(4, "cni0", bridgeMac(node), mtu, `${bridgeIp(node)}/24`, "bridge"), info: { info_kind: "bridge", info_data: { vlan_filtering: 0, nf_call_iptables: 0, nf_call_ip6tables: 0 } } },
     ...pods.map((pod) => ({

@@ -174,6 +174,12 @@ function count(map: Map<string, number>, key: string): void {
   map.set(k, (map.get(k) ?? 0) + 1);
 }
 
+/** A world whose cases could not be run at all. */
+export function brokenWorld(n: number, e: unknown): Failure {
+  const why = e instanceof Error ? (e.stack ?? e.message) : String(e);
+  return { index: n * CASES_PER_WORLD, kind: "error", why, world: { namespaces: [], items: [] }, ruleset: { items: [] }, probe: null, observed: null, answer: null, files: {} };
+}
+
 /** A failure on a few lines. */
 export function describe(f: Failure, seed: number): string {
   const p = f.probe;
@@ -186,5 +192,6 @@ export function group(f: Failure): string {
   if (f.kind === "rules") return `rules ${f.why.replaceAll(/\S*\d\S*/g, "N")}`.slice(0, 120);
   if (f.kind === "error" || !f.answer || !f.observed) return `error ${f.why.split("\n")[0]!.slice(0, 120)}`;
   const told = [...new Set(f.answer.outcomes.map((o) => `${o.client}${o.server ? "+server" : ""}/${o.disposition}: ${o.because.text}`))].sort();
-  return `${f.probe?.proto} v${f.probe?.family} kernel ${f.observed.client}${f.observed.server ? "+server" : f.observed.delivered ? "+delivered" : ""} ≠ ${told.join(" | ")}`.replaceAll(/[0-9a-f]*:[0-9a-f:]+(\/\d+)?|\d+\.\d+\.\d+\.\d+(\/\d+)?|\d+/g, "N").slice(0, 200);
+  const rest = told.join(" | ").replaceAll(/[0-9a-f]*:[0-9a-f:]+(\/\d+)?|\d+\.\d+\.\d+\.\d+(\/\d+)?|\d+/g, "N");
+  return `${f.probe?.proto} v${f.probe?.family} kernel ${f.observed.client}${f.observed.server ? "+server" : f.observed.delivered ? "+delivered" : ""} ≠ ${rest}`.slice(0, 200);
 }

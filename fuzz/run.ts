@@ -1,5 +1,5 @@
 /**
- * npm run fuzz -- --cases N --seed S [--jobs J] [--only FEATURE[,FEATURE]] [--without FEATURE[,FEATURE]] [--keep DIR] [--case SEED:INDEX] [--shrink N]
+ * npm run fuzz -- --cases N --seed S [--jobs J] [--only FEATURE[,FEATURE]] [--without FEATURE[,FEATURE]] [--keep DIR] [--case SEED:INDEX] [--shrink N] [--like REGEX]
  * Sends random packets through random networks on this machine's kernel and compares what happens with kubewalk's walk.
  * Exit status 0 only when nothing differed. Needs root; without it says so and exits 0.
  */
@@ -10,7 +10,7 @@ import { Agent } from "./agent.ts";
 import { type KernelCase, writeCase } from "./case-file.ts";
 import { question } from "./compare.ts";
 import { CASES_PER_WORLD } from "./generate/index.ts";
-import { type Failure, type Tally, describe, emptyTally, group, runWorld } from "./pipeline.ts";
+import { type Failure, type Tally, describe, brokenWorld, emptyTally, group, runWorld } from "./pipeline.ts";
 import { reproduce, shrink } from "./shrink.ts";
 import { cannotRun } from "./requirements.ts";
 
@@ -40,7 +40,7 @@ function integer(text: string | undefined, fallback: number, name: string): numb
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { cases: { type: "string" }, seed: { type: "string" }, jobs: { type: "string" }, only: { type: "string" }, without: { type: "string" }, keep: { type: "string" }, case: { type: "string" }, shrink: { type: "string" }, trace: { type: "string" }, verbose: { type: "boolean" } },
+    options: { cases: { type: "string" }, seed: { type: "string" }, jobs: { type: "string" }, only: { type: "string" }, without: { type: "string" }, keep: { type: "string" }, case: { type: "string" }, shrink: { type: "string" }, like: { type: "string" }, trace: { type: "string" }, verbose: { type: "boolean" } },
   });
   const why = cannotRun();
   if (why !== null) {
@@ -75,18 +75,25 @@ async function main(): Promise<number> {
   await withoutErrorCost(async () => {
     let next = from;
     const one = async (): Promise<void> => {
-      const agent = new Agent();
+      let agent = new Agent();
       agents.push(agent);
       while (next < from + worlds) {
         const n = next++;
-        await runWorld(agent, n, { seed, filter, traceShare: Number(values.trace ?? 0.1) }, tally);
+        try {
+          await runWorld(agent, n, { seed, filter, traceShare: Number(values.trace ?? 0.1) }, tally);
+        } catch (e) {
+          // The agent is of no use any more; what went wrong is a failure, and the next world gets a new one.
+          tally.failures.push(brokenWorld(n, e));
+          agent.close();
+          agents.splice(agents.indexOf(agent), 1, (agent = new Agent()));
+        }
         if (values.verbose) console.log(`world ${n} done after ${((performance.now() - start) / 1000).toFixed(1)} s; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`);
       }
     };
     await Promise.all(Array.from({ length: jobs }, one));
     const seconds = (performance.now() - start) / 1000;
     if (wanted !== null) tally.failures = tally.failures.filter((f) => f.index === wanted);
-    await report(tally, agents[0]!, { seed, keep, shrinks: integer(values.shrink, 3, "shrink"), verbose: values.verbose === true || wanted !== null });
+    await report(tally, agents[0]!, { seed, keep, shrinks: integer(values.shrink, 3, "shrink"), like: new RegExp(values.like ?? ""), verbose: values.verbose === true || wanted !== null });
     const known = [...tally.inconclusive.values()].reduce((a, b) => a + b, 0);
     const total = tally.passed + tally.failures.length + known;
     console.log(`seed ${seed}, ${total} cases in ${seconds.toFixed(1)} s: ${(total / seconds).toFixed(0)} cases/s, ${jobs} jobs; rules compared for ${tally.traced}; ${tally.unsteady} agreed at the second look; ${known} inconclusive (${((100 * known) / Math.max(1, total)).toFixed(2)} %); ${tally.refused} lines refused; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`);
@@ -96,7 +103,7 @@ async function main(): Promise<number> {
   return tally.failures.length === 0 ? 0 : 1;
 }
 
-async function report(tally: Tally, agent: Agent, o: { seed: number; keep: string; shrinks: number; verbose: boolean }): Promise<void> {
+async function report(tally: Tally, agent: Agent, o: { seed: number; keep: string; shrinks: number; like: RegExp; verbose: boolean }): Promise<void> {
   for (const [why, n] of [...tally.inconclusive].sort((a, b) => b[1] - a[1]).slice(0, 40)) console.log(`inconclusive ${n}: ${why}`);
   const groups = new Map<string, Failure[]>();
   for (const f of tally.failures) groups.set(group(f), [...(groups.get(group(f)) ?? []), f]);
@@ -105,7 +112,7 @@ async function report(tally: Tally, agent: Agent, o: { seed: number; keep: strin
     console.log(`\nDIFFERS ${list.length}: ${name}`);
     for (const f of list.slice(0, o.verbose ? 5 : 1)) console.log(describe(f, o.seed));
   }
-  for (const [, list] of sorted.slice(0, o.shrinks)) {
+  for (const [, list] of sorted.filter(([name]) => o.like.test(name)).slice(0, o.shrinks)) {
     const f = list.find((x) => x.kind === "verdict");
     if (f) await keepSmall(f, agent, o);
     else if (o.verbose && list[0]!.kind === "rules") keepWhole(list[0]!, o);

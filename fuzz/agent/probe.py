@@ -6,13 +6,14 @@ socket; or an ICMP echo on a ping or raw socket. Datagrams that a server could n
 connect() has let go of the socket, and tcp_v4_err then only keeps it for the next retransmission, a second
 later. The queue has it at once.
 """
-import errno, os, select, socket, struct, time
+import errno, os, re, select, socket, struct, time
 
 SO_MARK, IP_RECVERR, IP_PKTINFO, IPV6_RECVERR, IPV6_RECVPKTINFO, IPV6_PKTINFO = 36, 11, 8, 25, 49, 50
 IP_TRANSPARENT, IPV6_TRANSPARENT = 19, 75
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_DO = 10, 23, 2
 MSG_ERRQUEUE = 0x2000
 ICMPV6_FILTER, ONLY_ECHO_REPLY = 1, struct.pack("=8I", *(0xFFFFFFFF & ~(1 << 129 % 32) if i == 129 // 32 else 0xFFFFFFFF for i in range(8)))
+REQUEST = re.compile(rb"kwf(\d+) ")
 LINGER_RST = struct.pack("ii", 1, 0)
 
 
@@ -73,6 +74,11 @@ class Server:
 
     def answer(self, watch):
         data, cmsgs, _, peer = self.sock.recvmsg(65536, 256)
+        # Rules may bring anything here: another server's answer, a tunnel's packet. Only requests are answered, or two servers would talk for ever.
+        m = REQUEST.match(data)
+        if not m:
+            return
+        number = m[1].decode()
         local, info = "", []
         for level, kind, value in cmsgs:
             if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
@@ -83,11 +89,11 @@ class Server:
                 index = struct.unpack("=I", value[16:20])[0] if local.startswith("fe80:") else 0
                 info = [(level, kind, value[:16] + struct.pack("=I", index))]
         seen = self.say(local, self.port, peer)
-        watch.delivered[data.split(b" ")[0].decode()] = seen
+        watch.delivered[number] = seen
         try:
             self.sock.sendmsg([seen.encode()], info, 0, peer)
         except OSError as e:
-            watch.refused[data.split(b" ")[0].decode()] = errno.errorcode.get(e.errno, str(e.errno))
+            watch.refused[number] = errno.errorcode.get(e.errno, str(e.errno))
 
 
 class Watch:
@@ -163,7 +169,7 @@ class Watch:
                 step = "send"
                 header = 40 if v6 else 20
                 if proto == "udp":
-                    data = b"%d " % i
+                    data = b"kwf%d " % i
                     s.send(data.ljust(max(len(data), p.get("size", 0) - header - 8), b"."))
                 else:
                     data = struct.pack(">BBHHH", 128 if v6 else 8, 0, 0, p["sport"], 1)

@@ -3,6 +3,7 @@ import type { Answer, Question } from "../../src/core/model/walk.ts";
 import type { Disagreement } from "./disagreement.ts";
 import { judgeProbes, questionsOf, type Judgement } from "./probes.ts";
 import type { Recording } from "./recording.ts";
+import { needsPaths } from "./retransmission.ts";
 import { CitationJudge, stepsOf } from "./sources.ts";
 import { judgeTraces, traceQuestionsOf, type TraceJudgement } from "./traces.ts";
 
@@ -32,6 +33,13 @@ export async function judge(recording: Recording, ask: Asker): Promise<Verdict> 
   const questions = questionsOf(truth);
   const traceQuestions = traceQuestionsOf(truth);
   const probeAnswers = await ask(snapshot, questions, "steps");
+  const again = probeAnswers.flatMap((a, i) => (needsPaths(a) ? [i] : []));
+  const detailed = await ask(
+    snapshot,
+    again.map((i) => questions[i]!),
+    "paths",
+  );
+  again.forEach((i, n) => (probeAnswers[i] = detailed[n]!));
   const traceAnswers = await ask(snapshot, traceQuestions, "paths");
   const answers = [...probeAnswers, ...traceAnswers];
   const probes = judgeProbes(truth, probeAnswers, { names });

@@ -44,3 +44,12 @@ trace id 3 inet kwtrace p packet: iif "eth0" ip saddr 172.30.0.12 ip daddr 172.3
 test("a trace id that comes again begins another visit", () => {
   expect(parseNftTrace(`${SYN}\n${SYN}`).length).toBe(4);
 });
+
+test("an outgoing tunnel packet shows the first bytes of what it carries", () => {
+  const text = `trace id 1 inet kwtrace o packet: oif "eth0" @ll,0,160 0x1efe5f75244a92074ef4c1a708004500003c90b5 ip saddr 172.30.1.11 ip daddr 172.30.2.12 ip dscp cs0 ip ecn not-ect ip ttl 64 ip id 20356 ip protocol udp ip length 110 udp sport 34189 udp dport 8472 udp length 90 @th,64,96 0x8000000000001001efe5f75 
+trace id 2 inet kwtrace o packet: oif "eth0" @ll,0,160 0xc22174ea3bd52a54a8f2885e86dd600684320028 ip6 saddr fd00:30::11 ip6 daddr fd00:30::12 ip6 dscp cs0 ip6 ecn not-ect ip6 hoplimit 64 ip6 flowlabel 0 ip6 nexthdr udp ip6 length 110 udp sport 38554 udp dport 8472 udp length 110 @th,64,96 0x8 `;
+  expect(parseNftTrace(text).map((v) => v.header.carried)).toEqual([
+    { v: 4, length: 60, id: 37045 },
+    { v: 6, length: 40, id: 427058 },
+  ]);
+});

@@ -20,6 +20,11 @@ export interface TracedHeader {
   oif: string | null;
   /** IP in IP: what is inside is not printed. */
   ipip: boolean;
+  /**
+   * What an outgoing tunnel packet carries, as far as the trace prints its bytes: where the outer link layer will be, the inner
+   * Ethernet header and the first bytes of the inner IP header still stand. `id` and `length` as in this type. Null when not printed.
+   */
+  carried: { v: 4 | 6; id: number; length: number } | null;
   /** Everything printed, less the trace id and the payload: equal for a packet sent twice. */
   text: string;
 }
@@ -55,6 +60,15 @@ function flagsOf(text: string): number {
 
 const number = (text: string, re: RegExp): number => Number(re.exec(text)?.[1] ?? 0);
 
+/** RFC 791 §3.1 and RFC 8200 §3: version and so on, total length, identification; or version, class and flow label, payload length. */
+function parseCarried(text: string): TracedHeader["carried"] {
+  const bytes = /@ll,0,160 0x[0-9a-f]{24}(0800|86dd)([0-9a-f]{12})\b/.exec(text);
+  if (bytes === null) return null;
+  const [, type, head] = bytes as unknown as [string, string, string];
+  const hex = (from: number, to: number): number => Number.parseInt(head.slice(from, to), 16);
+  return type === "0800" ? { v: 4, length: hex(4, 8), id: hex(8, 12) } : { v: 6, id: hex(3, 8), length: hex(8, 12) };
+}
+
 /** Reads the text after `packet: `; null when it is not IP. */
 function parseHeader(text: string): TracedHeader | null {
   const net = / ip6? saddr (\S+) ip6? daddr (\S+) /.exec(` ${text} `);
@@ -73,6 +87,7 @@ function parseHeader(text: string): TracedHeader | null {
     length: number(text, / ip6? length (\d+)/),
     iif: / iif "([^"]+)"/.exec(text)?.[1] ?? null,
     oif: / oif "([^"]+)"/.exec(text)?.[1] ?? null,
+    carried: parseCarried(text),
     // Base chains after the recorder's know the protocol from the hook, and do not print it.
     ipip:
       v === 4 && ports === null && (/ ip protocol (4|ipencap|ipip) /.test(text) || !/ icmp | ip protocol /.test(text)),

@@ -11,6 +11,7 @@ import {
   valueOf,
   type Seen,
 } from "./outcomes.ts";
+import { afterRetransmission } from "./retransmission.ts";
 import { Evidence, type Observation } from "./evidence.ts";
 import { isProbe, type Probe, type Truth } from "./truth.ts";
 
@@ -118,7 +119,8 @@ export function judgeProbes(truth: Truth, answers: readonly Answer[], options: P
       inconclusive++;
       return say("inconclusive", "a share is not known");
     }
-    const chances = chancesOf(answer.outcomes);
+    // A sticky Service remembers the first choice without conntrack.
+    const chances = (p.affinity ? null : afterRetransmission(answer)) ?? chancesOf(answer.outcomes);
     if (!p.affinity) return void observations.push({ question, counts, chances, planned: planned(p) });
     const one = oneDraw(counts);
     if (one !== null) return void observations.push({ question, counts: one, chances, planned: 1 });

@@ -1,134 +1,9 @@
 import { expect, test } from "vitest";
 import type { Answer, Outcome, Step } from "../../src/core/model/walk.ts";
 import { flowOf } from "./flow.ts";
+import { back, CLIENT, NAT, outer, passing, SERVER, SERVICE, syn, trace } from "./made-trace.ts";
 import { judgeTraces, traceQuestionsOf } from "./traces.ts";
-import type { Probe, Trace, Truth } from "./truth.ts";
-
-interface Sent {
-  /** iif or oif. */
-  link: string;
-  src: string;
-  dst: string;
-  id: number;
-  ttl?: number;
-  flags?: string;
-  sport: number;
-  dport: number;
-  udp?: boolean;
-  length?: number;
-}
-
-let ids = 0;
-
-/** One packet passing one namespace: the recorder's chain, then `TABLE CHAIN` with `CHAIN: VERDICT` lines, `policy accept` being one. */
-function passing(hook: "p" | "o", p: Sent, chains: Record<string, string[]> = {}): string {
-  const id = (++ids).toString(16).padStart(8, "0");
-  const ports = p.udp
-    ? `udp sport ${p.sport} udp dport ${p.dport} udp length ${p.length! - 20} @th,64,96 0x8`
-    : `tcp sport ${p.sport} tcp dport ${p.dport} tcp flags == ${p.flags ?? "syn"} tcp window 64240`;
-  const ip = (proto: string): string =>
-    `ip saddr ${p.src} ip daddr ${p.dst} ip dscp cs0 ip ecn not-ect ip ttl ${p.ttl ?? 64} ip id ${p.id} ${proto}ip length ${p.length ?? 60} ${ports} `;
-  const link = `${hook === "p" ? "iif" : "oif"} "${p.link}"`;
-  const lines = [`trace id ${id} inet kwtrace ${hook} packet: ${link} ${ip(`ip protocol ${p.udp ? "udp" : "tcp"} `)}`];
-  for (const [base, events] of Object.entries(chains)) {
-    lines.push(`trace id ${id} ip ${base} packet: ${link} ${ip("")}`);
-    const [table, chain] = base.split(" ");
-    for (const e of events) {
-      if (e.startsWith("policy ")) lines.push(`trace id ${id} ip ${table} ${chain} ${e} `);
-      else
-        lines.push(
-          `trace id ${id} ip ${table} ${e.split(": ")[0]} rule counter packets 1 bytes 60 (verdict ${e.split(": ")[1]})`,
-        );
-    }
-  }
-  return lines.join("\n");
-}
-
-const CLIENT = "10.244.0.5";
-const SERVICE = "10.96.0.1";
-const SERVER = "10.244.1.7";
-const syn = (more: Partial<Sent> = {}): Sent => ({
-  link: "eth0",
-  src: CLIENT,
-  dst: SERVICE,
-  id: 777,
-  sport: 40000,
-  dport: 80,
-  ...more,
-});
-const back = (more: Partial<Sent> = {}): Sent => ({
-  link: "eth0",
-  src: SERVER,
-  dst: CLIENT,
-  id: 0,
-  sport: 8080,
-  dport: 40000,
-  flags: "0x12",
-  ...more,
-});
-const outer = (src: string, dst: string, id: number): Sent => ({
-  link: "eth0",
-  src,
-  dst,
-  id,
-  sport: 51000,
-  dport: 8472,
-  udp: true,
-  length: 110,
-});
-
-const NAT = { "nat PREROUTING": ["PREROUTING: jump KUBE-SERVICES", "KUBE-SEP: accept"] };
-
-/** A pod on n1 asks a Service, whose backend is a pod on n2, through VXLAN. */
-function trace(): Trace {
-  const probe: Probe = {
-    from: "n1/pod/shop/client",
-    proto: "tcp",
-    to: SERVICE,
-    port: 80,
-    tries: 1,
-    outcomes: { delivered: 1 },
-    servers: { web: 1 },
-    clientAddresses: { [CLIENT]: 1 },
-    answers: [{ server: "web", clientAddress: CLIENT, count: 1 }],
-    clientPorts: [40000],
-  };
-  const other = syn({ id: 5, src: "10.244.0.9", sport: 1 });
-  return {
-    probe,
-    nft: {
-      "n1/host": [
-        passing("p", other, { "nat PREROUTING": ["PREROUTING: drop"] }),
-        passing("p", syn({ link: "cni0" }), { ...NAT, "filter FORWARD": ["policy accept"] }).replace(
-          /(nat.*\n.*filter FORWARD packet.*)daddr 10.96.0.1(.*)dport 80 /,
-          "$1daddr 10.244.1.7$2dport 8080 ",
-        ),
-        passing("o", outer("172.30.0.11", "172.30.0.12", 900), { "filter OUTPUT": ["policy accept"] }),
-        passing("p", outer("172.30.0.12", "172.30.0.11", 901), { "filter INPUT": ["policy accept"] }),
-        passing("p", back({ link: "flannel.1", ttl: 63 }), { "filter FORWARD": ["FORWARD: accept"] }),
-        passing("p", syn({ link: "cni0", flags: "ack", id: 778 }), { "filter FORWARD": ["FORWARD: drop"] }),
-      ].join("\n"),
-      "n2/host": [
-        passing("p", outer("172.30.0.11", "172.30.0.12", 900), { "filter INPUT": ["policy accept"] }),
-        passing("p", syn({ link: "flannel.1", dst: SERVER, dport: 8080, ttl: 63 }), {
-          "filter FORWARD": ["FORWARD: jump KUBE-FORWARD", "policy accept"],
-        }),
-        passing("p", back({ link: "cni0" }), { "filter FORWARD": ["FORWARD: accept"] }),
-        passing("o", outer("172.30.0.12", "172.30.0.11", 901), { "filter OUTPUT": ["policy accept"] }),
-      ].join("\n"),
-      "fabric/host": [
-        passing("p", outer("172.30.0.11", "172.30.0.12", 900)),
-        passing("p", outer("172.30.0.12", "172.30.0.11", 901)),
-      ].join("\n"),
-      "n1/pod/shop/client": passing("o", syn()),
-    },
-    conntrack: {
-      "n1/host": [
-        `ipv4     2 tcp      6 119 TIME_WAIT src=${CLIENT} dst=${SERVICE} sport=40000 dport=80 src=${SERVER} dst=${CLIENT} sport=8080 dport=40000 [ASSURED] mark=0 use=1`,
-      ],
-    },
-  };
-}
+import type { Trace, Truth } from "./truth.ts";
 
 const rule = (
   at: string,
@@ -315,4 +190,64 @@ test("without an outcome that is what was met there is nothing to compare", () =
       server: { at: "n1/pod/shop/web-2", address: SERVER, port: 8080, clientAddress: CLIENT },
     }).disagreements.map((d) => d.kind),
   ).toEqual(["outcome"]);
+});
+
+test("an unrelated tunnel packet of the same size, right after, is not the packet's", () => {
+  const t = trace();
+  const lines = t.nft["n2/host"]!.split("\n");
+  const last = lines.findIndex((l) => l.includes("KUBE-FORWARD"));
+  // It leaves by cni0 in FORWARD, and another pod's SYN-ACK is on its way to n1.
+  const forward = lines
+    .slice(0, last + 2)
+    .map((l) =>
+      l.replace('filter FORWARD packet: iif "flannel.1"', 'filter FORWARD packet: iif "flannel.1" oif "cni0"'),
+    );
+  const other = passing("o", outer("172.30.0.12", "172.30.0.11", 950), { "filter OUTPUT": ["OUTPUT: drop"] }).replace(
+    'oif "eth0"',
+    'oif "eth0" @ll,0,160 0x92074ef4c1a71efe5f75244a08004500003c0000',
+  );
+  t.nft["n2/host"] = [...forward, other, ...lines.slice(last + 2)].join("\n");
+  expect(found(STEPS, t)).toEqual([]);
+});
+
+test("what eight other packets crowded out of the recording is not held against the walk", () => {
+  const t = trace();
+  const others = Array.from({ length: 8 }, (_, i) =>
+    passing("p", syn({ link: "cni0", dst: "10.244.1.9", dport: 8080, sport: 100 + i, flags: "0x12", id: i })),
+  );
+  const answers = Array.from({ length: 8 }, (_, i) =>
+    passing("p", back({ link: "cni0", dst: "10.244.0.9", dport: 200 + i })),
+  );
+  const kept = t.nft["n2/host"]!.split("\n").filter((l) => !l.includes("sport 8080"));
+  const unanswered = kept.filter((l, i) => l.includes("packet:") || kept[i - 1]?.includes(l.split(" ")[2]!));
+  t.nft["n2/host"] = [...others, ...answers, ...unanswered].join("\n");
+  const j = judge(STEPS, t);
+  expect(j.skipped).toContain(
+    "n1/pod/shop/client tcp 10.96.0.1 80: n2/host reply layer 0: other packets crowded it out",
+  );
+  expect(j.disagreements.filter((d) => d.note?.startsWith("n2/host reply layer 0"))).toEqual([]);
+});
+
+test("a packet back that was not recorded at all is not compared", () => {
+  const t = trace();
+  for (const at of Object.keys(t.nft))
+    t.nft[at] = t.nft[at]!.split("\n")
+      .filter((l) => !l.includes("flags == 0x12"))
+      .join("\n");
+  expect(judge(STEPS, t).skipped).toContain(
+    "n1/pod/shop/client tcp 10.96.0.1 80: n2/host reply layer 0: the packet back was not recorded",
+  );
+});
+
+test("a port that another connection held is taken to have been moved, there and from there on", () => {
+  const t = trace();
+  const line = (src: string, sport: number, port: number): string =>
+    `ipv4     2 tcp      6 119 TIME_WAIT src=${src} dst=${SERVICE} sport=${sport} dport=80 src=${SERVER} dst=${CLIENT} sport=8080 dport=${port} [ASSURED] mark=0 use=1`;
+  t.conntrack = { "n1/host": [line(CLIENT, 40000, 1416)] };
+  expect(found(STEPS, t)).toHaveLength(2);
+  t.conntrack["n1/host"]!.push(line("10.244.0.9", 7, 40000));
+  expect(found(STEPS, t)).toEqual([]);
+  const further = { ...STEPS[5]!, at: "n2/host" };
+  t.conntrack["n2/host"] = [line(CLIENT, 1416, 1416)];
+  expect(found([...STEPS, further], t)).toEqual([]);
 });

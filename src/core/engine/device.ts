@@ -34,6 +34,12 @@ export function isGroup(mac: string): boolean {
   return (digit & 1) === (digit > 57 ? 0 : 1);
 }
 
+/** A device that answers a request, or may: `unknown` tells why that can't be said. */
+export interface Answerer {
+  to: Device;
+  unknown: string | null;
+}
+
 /** Where a broadcast that leaves a device arrives. */
 export interface BroadcastDomain {
   /** Devices whose IP stack sees it. */
@@ -77,6 +83,8 @@ export class Device implements RuleDevice {
   readonly neigh6 = new Map<number | string, Neighbour>();
   /** Whom a broadcast from here reaches (neighbour.ts); null until first asked. */
   domain: BroadcastDomain | null = null;
+  /** Who answers requests that leave by the device, by address and sender, as far as anyone asked. */
+  answerers: Map<string, readonly Answerer[]> | null = null;
   /** Why what passes the device is not known: a program runs there. Undefined until it was asked. */
   program: string | null | undefined = undefined;
   /** Of a bridge: its frames pass IP's rules (br_netfilter). Null until it was asked. */

@@ -88,6 +88,8 @@ export class Fib {
   private readonly ns: Ns;
   private readonly rules: readonly PolicyRule[];
   private readonly tables = new Map<number, Lpm<Route>>();
+  /** The tables that the kernel's own rules name, in their order, as far as they have routes. */
+  private readonly standing: readonly Lpm<Route>[];
   private readonly accept: (r: Route) => boolean;
   private flow: Flow | null = null;
   constructor(ns: Ns, v: 4 | 6, routes: readonly Route[], rules: readonly PolicyRule[]) {
@@ -112,6 +114,7 @@ export class Fib {
       list.sort((x, y) => y.tos - x.tos || x.metric - y.metric);
       this.tables.set(table, buildLpm(list.map((r) => [r.dst, r] as const)));
     }
+    this.standing = (v === 4 ? DEFAULT_TABLES_4 : DEFAULT_TABLES_6).flatMap((table) => this.tables.get(table) ?? []);
     this.accept = (r) => this.usable(r);
   }
 
@@ -166,8 +169,9 @@ export class Fib {
   lookup(flow: Flow): FibResult {
     if (this.unknown !== null) return { error: "ENETUNREACH", route: null, rule: null, unknown: this.unknown };
     if (!this.customRules) {
-      for (const table of this.v === 4 ? DEFAULT_TABLES_4 : DEFAULT_TABLES_6) {
-        const route = this.inTable(table, flow);
+      this.flow = flow;
+      for (let i = 0; i < this.standing.length; i++) {
+        const route = this.standing[i]!.firstMatch(flow.dst, this.accept);
         if (route !== null && route.type !== "throw") return this.answer(route, null);
       }
       return { error: "ENETUNREACH", route: null, rule: null, unknown: null };

@@ -3,9 +3,10 @@ import { sameIp } from "../model/address.ts";
 import { confirm, trackIn } from "./conntrack.ts";
 import type { Device } from "./device.ts";
 import type { Because, Fate } from "./fate.ts";
+import type { HookGroup, HookPlan } from "./hook-plan.ts";
 import { IPVS_AT, ipvsIn, ipvsOut, ipvsUnknown } from "./ipvs.ts";
 import { manipOf, natIcmpError, natPacket } from "./nat.ts";
-import type { BaseChain } from "./netfilter/context.ts";
+import type { BaseChain, ChainVerdict } from "./netfilter/context.ts";
 import type { Ns } from "./ns.ts";
 import type { Packet } from "./packet.ts";
 import { HookContext } from "./rule-services.ts";
@@ -42,25 +43,23 @@ export function runHook(
   devices: HookDevices,
   reroute?: (why: "mangle" | "nat") => Fate | null,
 ): HookResult {
-  const nf = ns.netfilter;
-  const unknown = nf.unknown[pkt.v];
+  const plan = ns.hooks(pkt.v).of(hook);
+  const { unknown, tracks, nats, chains, groups } = plan;
   if (
     unknown !== null &&
     !run.unknownOnce(`nf ${ns.place} ${pkt.v}`, `the rules of ${ns.place} are not known: ${unknown}`, null)
   ) {
     return { t: "inconclusive", because: { text: `the rules of ${ns.place} are not known: ${unknown}`, source: null } };
   }
-  const tracks = nf.tracks[pkt.v] || ns.hasStored;
-  const nats = nf.nats[pkt.v];
-  const chains = nf.chains(pkt.v, hook);
   const ipvs = ns.model.ipvs.length > 0 || ns.missing("ipvs") !== null ? new IpvsTurn(run, ns, hook, pkt) : null;
   if (chains.length === 0 && !tracks && ipvs === null) return null;
   const ctx = run.context(ns, hook, pkt, devices);
   const natAt = hook === "prerouting" || hook === "output" ? NAT_DST : NAT_SRC;
   let tracked = !tracks || (hook !== "prerouting" && hook !== "output");
   let natted = !nats || hook === "forward";
-  for (let i = 0; i < chains.length;) {
-    const prio = chains[i]!.priority;
+  for (let i = 0; i < groups.length; i++) {
+    const group = groups[i]!;
+    const prio = group.priority;
     if (!tracked && prio > CONNTRACK) {
       trackIn(run, ns, pkt);
       tracked = true;
@@ -69,23 +68,21 @@ export function runHook(
     if (!natted && prio >= natAt) {
       const virtual = ipvs?.before(natAt) ?? null;
       if (virtual !== null) return virtual;
-      const fate = runNat(run, ns, hook, pkt, ctx, chains, reroute);
+      const fate = runNat(run, ns, hook, pkt, ctx, plan, reroute);
       if (fate !== null) return fate;
       natted = true;
     }
     const virtual = ipvs?.before(prio) ?? null;
     if (virtual !== null) return virtual;
-    let j = i + 1;
-    while (j < chains.length && chains[j]!.priority === prio) j++;
-    const fate = runGroup(run, ns, pkt, ctx, chains, i, j, reroute);
+    if (group.filters === 0) continue;
+    const fate = runGroup(run, ns, pkt, ctx, chains, group, reroute);
     if (fate !== null) return fate;
-    i = j;
   }
   if (!tracked) trackIn(run, ns, pkt);
   if (!natted) {
     const virtual = ipvs?.before(natAt) ?? null;
     if (virtual !== null) return virtual;
-    const fate = runNat(run, ns, hook, pkt, ctx, chains, reroute);
+    const fate = runNat(run, ns, hook, pkt, ctx, plan, reroute);
     if (fate !== null) return fate;
   }
   const virtual = ipvs?.before(Number.POSITIVE_INFINITY) ?? null;
@@ -125,18 +122,17 @@ class IpvsTurn {
   }
 }
 
-/** Filter and route chains of one priority, chains[from..to). */
+/** Filter and route chains of one priority. */
 function runGroup(
   run: Run,
   ns: Ns,
   pkt: Packet,
   ctx: HookContext,
   chains: readonly BaseChain[],
-  from: number,
-  to: number,
+  { from, to, busyFilters }: HookGroup,
   reroute: ((why: "mangle" | "nat") => Fate | null) | undefined,
 ): HookResult {
-  const order = to - from > 1 ? orderOf(run, pkt, ctx, chains, from, to) : null;
+  const order = busyFilters > 1 ? orderOf(run, pkt, ctx, chains, from, to) : null;
   for (let k = 0; k < to - from; k++) {
     const chain = chains[from + (order === null ? k : order[k]!)]!;
     if (chain.type === "nat") continue;
@@ -184,9 +180,6 @@ function orderOf(
   from: number,
   to: number,
 ): number[] | null {
-  let busy = 0;
-  for (let i = from; i < to; i++) if (chains[i]!.type !== "nat" && chains[i]!.hasRules) busy++;
-  if (busy < 2) return null;
   // Each chain alone on the packet as it is: when at most one has any effect, the order cannot matter.
   let effects = 0;
   for (let i = from; i < to && effects < 2; i++) {
@@ -209,7 +202,7 @@ function runNat(
   hook: IpHook,
   pkt: Packet,
   ctx: HookContext,
-  chains: readonly BaseChain[],
+  plan: HookPlan,
   reroute: ((why: "mangle" | "nat") => Fate | null) | undefined,
 ): HookResult {
   const ct = pkt.ct;
@@ -222,7 +215,7 @@ function runNat(
   } else {
     const done = manip === "src" ? ct.srcNatDone : ct.dstNatDone;
     if (!done && (pkt.ctInfo === "new" || pkt.ctInfo === "related")) {
-      const fate = natChains(run, ns, pkt, ctx, chains, manip);
+      const fate = natChains(run, ns, pkt, ctx, plan, manip);
       if (fate !== null) return fate;
     }
     natPacket(pkt, manip);
@@ -249,22 +242,21 @@ function natChains(
   ns: Ns,
   pkt: Packet,
   ctx: HookContext,
-  chains: readonly BaseChain[],
+  { chains, groups }: HookPlan,
   manip: "src" | "dst",
 ): HookResult {
   const ct = pkt.ct!;
-  for (let i = 0; i < chains.length;) {
-    let j = i + 1;
-    while (j < chains.length && chains[j]!.priority === chains[i]!.priority) j++;
-    const order = natOrder(run, pkt, ctx, chains, i, j);
-    for (let k = 0; k < j - i; k++) {
-      const chain = chains[i + (order ? j - i - 1 - k : k)]!;
+  for (let i = 0; i < groups.length; i++) {
+    const { from, to, nats, busyNats } = groups[i]!;
+    if (nats === 0) continue;
+    const turned = busyNats > 1 && natOrder(run, pkt, ctx, chains, from, to);
+    for (let k = 0; k < to - from; k++) {
+      const chain = chains[turned ? to - 1 - k : from + k]!;
       if (chain.type !== "nat") continue;
       const verdict = chain.run(ctx);
       if (verdict !== "accept") return fateOf(run, ns, pkt, ctx, chain, verdict);
       if (manip === "src" ? ct.srcNatDone : ct.dstNatDone) return null;
     }
-    i = j;
   }
   // nf_nat_alloc_null_binding: nothing to rewrite, and that is settled now. A clash of tuples still moves the port.
   ctx.nullBinding(manip);
@@ -281,9 +273,6 @@ function natOrder(
   to: number,
 ): boolean {
   let effects = 0;
-  let nats = 0;
-  for (let i = from; i < to; i++) if (chains[i]!.type === "nat" && chains[i]!.hasRules) nats++;
-  if (nats < 2) return false;
   for (let i = from; i < to && effects < 2; i++) {
     const chain = chains[i]!;
     if (chain.type === "nat" && chain.hasRules && run.hasEffect(ctx, pkt, chain)) effects++;
@@ -307,7 +296,7 @@ function fateOf(
   pkt: Packet,
   ctx: HookContext,
   chain: BaseChain,
-  verdict: "drop" | "reject" | "stolen" | "queue",
+  verdict: Exclude<ChainVerdict, "accept">,
 ): Fate {
   const rule = ctx.decidedBy;
   const because: Because =
@@ -344,6 +333,8 @@ function fateOf(
           source: because.source,
         },
       };
+    case "unknown":
+      return { t: "inconclusive", because: { text: () => `${ctx.why}: ${rule?.text() ?? chain.chain}`, source: because.source } };
     case "stolen":
       return {
         t: "inconclusive",

@@ -22,7 +22,7 @@ export function arpHook(run: Run, dev: Device, hook: "input" | "output", pkt: Pa
 
 function runChains(run: Run, at: Device, family: "bridge" | "netdev" | "arp", hook: Hook, pkt: Packet, iif: Device | null, oif: Device | null): Fate | null {
   const { ns } = at;
-  if (ns.model.nft === null) return null;
+  if (!ns.filtersBelowIp) return null;
   const chains = ns.netfilter.chains(family, hook);
   for (const chain of chains) {
     if (family === "netdev" && !chain.devices.includes(at.name)) continue;

@@ -3,7 +3,7 @@ import { formatIp, inPrefix, ip4, type Ip } from "../model/address.ts";
 import type { Neighbour } from "../model/link.ts";
 import type { Source } from "../model/source.ts";
 import { addrType } from "./address-type.ts";
-import type { BroadcastDomain, Device } from "./device.ts";
+import type { Answerer, BroadcastDomain, Device } from "./device.ts";
 import { validateSource } from "./reverse-path.ts";
 import { inetSelectAddr } from "./source-address.ts";
 import type { Ns } from "./ns.ts";
@@ -79,6 +79,24 @@ function isThere(run: Run, dev: Device, ip: Ip, entry: Neighbour): boolean {
   return !run.unknownOnce(`leftover ${dev.ns.place} ${dev.name} ${ip.key}`, why, entry.source);
 }
 
+/**
+ * Who answers a request for `ip` that leaves by `dev`, in the order in which it reaches them; those who do not are left out.
+ * State only, whatever the packet: found once for each sender's address.
+ */
+function answerersOf(dev: Device, ip: Ip, sender: Ip | null): readonly Answerer[] {
+  const key = `${ip.key} ${sender === null ? "" : sender.key}`;
+  const known = (dev.answerers ??= new Map());
+  let found = known.get(key);
+  if (found === undefined) {
+    found = domainOf(dev).reached.flatMap((to) => {
+      const a = answers(to, ip, sender);
+      return a === false ? [] : [{ to, unknown: a === true ? null : a.unknown }];
+    });
+    known.set(key, found);
+  }
+  return found;
+}
+
 /** What an ARP request or neighbour solicitation would bring. */
 function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbour | undefined): Resolution {
   const vxlan = dev.link.kind;
@@ -88,17 +106,16 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
       why: `no neighbour entry for ${formatIp(ip)} on ${dev.name}, which answers requests itself`,
       source: entry?.source ?? null,
     };
-  const { reached, gap } = domainOf(dev);
+  const { gap } = domainOf(dev);
   const sender = senderOf(ns, dev, ip, pkt);
   const macs = new Map<string, Device>();
   let stopped: Fate | null = null;
-  for (const to of reached) {
-    const a = answers(to, ip, sender);
-    if (typeof a === "object") return { t: "unknown", why: a.unknown };
-    const blocked = a && ip.v === 4 ? arpBlocked(run, dev, to, ip, sender) : null;
+  for (const { to, unknown } of answerersOf(dev, ip, sender)) {
+    if (unknown !== null) return { t: "unknown", why: unknown };
+    const blocked = ip.v === 4 ? arpBlocked(run, dev, to, ip, sender) : null;
     if (blocked !== null && blocked.t === "inconclusive") return { t: "unknown", why: textOf(blocked.because) };
     if (blocked !== null && stopped === null) stopped = blocked;
-    const mac = a && blocked === null ? to.mac : null;
+    const mac = blocked === null ? to.mac : null;
     if (mac !== null && !macs.has(mac)) macs.set(mac, to);
   }
   const first = [...macs];
@@ -205,7 +222,8 @@ function leave(dev: Device, reached: Device[], seen: Set<Device>): string | null
   if (!dev.up) return null;
   const kind = dev.link.kind;
   if (dev.segment !== null) {
-    let gap: string | null = null;
+    const { absent } = dev.segment;
+    let gap = absent.length > 0 ? `${absent.join(", ")} on segment ${dev.segment.name} was not recorded` : null;
     for (const other of dev.segment.devices) if (other !== dev) gap = arrive(other, reached, seen) ?? gap;
     return gap;
   }

@@ -7,6 +7,7 @@ import type { Socket } from "../model/socket.ts";
 import type { Source } from "../model/source.ts";
 import { Device } from "./device.ts";
 import { Fib } from "./fib.ts";
+import { HookPlans } from "./hook-plan.ts";
 import type { Netfilter } from "./netfilter/context.ts";
 import type { World } from "./world.ts";
 
@@ -39,6 +40,9 @@ export class Ns {
   private fib4Cache: Fib | null = null;
   private fib6Cache: Fib | null = null;
   private netfilterCache: Netfilter | null = null;
+  private belowIpCache: boolean | null = null;
+  private hooks4: HookPlans | null = null;
+  private hooks6: HookPlans | null = null;
   private socketCache: Map<number, Socket[]> | null = null;
   private storedCache: Map<number, StoredTuple[]> | null = null;
   private readonly sysctlCache = new Map<string, number | null>();
@@ -125,6 +129,18 @@ export class Ns {
 
   private rulesOf(rules: readonly PolicyRule[]): readonly PolicyRule[] {
     return rules.toSorted((x, y) => x.priority - y.priority);
+  }
+
+  /** What the hooks of an IP version hold. */
+  hooks(v: 4 | 6): HookPlans {
+    return v === 4
+      ? (this.hooks4 ??= new HookPlans(this.netfilter, 4, this.hasStored))
+      : (this.hooks6 ??= new HookPlans(this.netfilter, 6, this.hasStored));
+  }
+
+  /** Some chain stands below IP: a bridge's, a device's, ARP's. Only nft makes these. */
+  get filtersBelowIp(): boolean {
+    return (this.belowIpCache ??= (this.model.nft?.tables ?? []).some((t) => t.family !== "ip" && t.family !== "ip6"));
   }
 
   get netfilter(): Netfilter {

@@ -177,6 +177,7 @@ function toSegment(run: Run, dev: Device, segment: SegmentState, pkt: Packet): F
     const fate = receive(run, to, takers.length > 1 ? pkt.clone() : pkt);
     if (fate !== UNWANTED) return fate;
   }
+  if (segment.absent.length > 0) return unknown(dev, `${segment.absent.join(", ")} on segment ${segment.name} was not recorded, and may be who has ${mac ?? "the frame's MAC"}`);
   return {
     t: "lost",
     disposition: "dropped",

@@ -13,6 +13,8 @@ export interface SegmentState {
   name: string;
   source: Source | null;
   devices: Device[];
+  /** Who is attached too, but was not recorded: frames may end there. */
+  absent: string[];
   /** Nothing was recorded of the fabric: it delivers a node's address to that node and knows nothing else. */
   implicit: boolean;
 }
@@ -72,17 +74,20 @@ export class World {
     const fabric = this.snapshot.fabric;
     if (fabric !== null) {
       for (const s of fabric.segments) {
-        const state: SegmentState = { name: s.name, source: s.source, devices: [], implicit: false };
+        const state: SegmentState = { name: s.name, source: s.source, devices: [], absent: [], implicit: false };
         for (const { node, dev } of s.attached) {
           const device = this.byPlace.get(`${node}/host`)?.byName.get(dev);
-          if (device === undefined) continue;
+          if (device === undefined) {
+            state.absent.push(`${node} ${dev}`);
+            continue;
+          }
           device.segment = state;
           state.devices.push(device);
         }
       }
       return;
     }
-    const implicit: SegmentState = { name: "fabric", source: null, devices: [], implicit: true };
+    const implicit: SegmentState = { name: "fabric", source: null, devices: [], absent: [], implicit: true };
     for (const ns of this.namespaces) {
       if (!ns.place.endsWith("/host")) continue;
       for (const dev of ns.devices) {

@@ -143,7 +143,7 @@ export interface RuleContext {
 }
 
 /** How a base chain ends. */
-export type ChainVerdict = "accept" | "drop" | "reject" | "stolen" | "queue";
+export type ChainVerdict = "accept" | "drop" | "reject" | "stolen" | "queue" | "unknown";
 
 /** A base chain, ready to run. */
 export interface BaseChain extends PolicyRef {

@@ -22,6 +22,8 @@ export const JUMP = 7;
 export const GOTO = 8;
 export const STOLEN = 9;
 export const QUEUE = 10;
+/** The rule does something that is not modelled: nothing can be said of the packet from here on. */
+export const GIVE_UP = 11;
 
 /** Evaluation state handed to every test and effect: the context, and the registers of this run. */
 export interface EvalState extends RuleContext {

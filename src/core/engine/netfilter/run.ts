@@ -10,7 +10,7 @@ import {
   ACCEPT,
   BREAK,
   DROP,
-  GOTO,
+  GIVE_UP, GOTO,
   JUMP,
   MAYBE,
   NEXT,
@@ -58,6 +58,8 @@ export function runBaseChain(
       return "stolen";
     case QUEUE:
       return "queue";
+    case GIVE_UP:
+      return "unknown";
     default:
       s.decidedBy = null;
       s.trace.policy(s, ref, policy);
@@ -193,7 +195,8 @@ function apply(entry: Entry, s: EvalState, depth: number): number {
   let code = NEXT;
   for (let i = 0; i < effects.length && code === NEXT; i++) {
     code = effects[i]!(s);
-    if (code === UNSURE) code = guess(entry, s);
+    // It may rewrite the packet, which no branch could stand for.
+    if (code === UNSURE) code = GIVE_UP;
   }
   // NFT_BREAK after earlier statements had their effect: the kernel traces no rule (nft_do_chain).
   if (code === BREAK) {
@@ -243,15 +246,9 @@ function finalWord(code: number): string {
       return "stolen";
     case QUEUE:
       return "queue";
+    case GIVE_UP:
+      return "unknown";
     default:
       return "drop";
   }
-}
-
-/** An effect that is not modelled: the packet may go on, be let through or be dropped, and nobody can tell. */
-function guess(entry: Entry, s: EvalState): number {
-  const why = s.why;
-  const source = entry.rule.source;
-  if (s.oracle.unknown(why, source)) return NEXT;
-  return s.oracle.unknown(why, source) ? ACCEPT : DROP;
 }

@@ -1,0 +1,127 @@
+/**
+ * The benchmark: `npm run bench -- [--quick] [-o json]`. What it measures, and how, is in README.md beside this file.
+ * Nothing is asserted: it prints figures and ratios, and exits 0 whatever they are.
+ */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { kernelUnavailable, measureKernel, type KernelFigures } from "./kernel.ts";
+import { loadOnce, measureLoading, type LoadFigures } from "./loading.ts";
+import { median, type Quantiles } from "./stats.ts";
+import { measureWalks, type WalkFigures } from "./walks.ts";
+import { makeWorld, type Network, type ProxyMode } from "./world.ts";
+
+/** Microseconds that a walk may take at the median: what the kernel's first packet was found to cost (project's first issue, proof 6). */
+const LIMIT: Record<ProxyMode, number> = { iptables: 61, nftables: 14 };
+/** How many times faster than iptables-nft-restore a save must load, and in how many MiB. */
+const LOAD_RATIO = 8;
+const LOAD_MIB = 1024;
+
+interface Sizes {
+  services: number;
+  flows: number;
+  rounds: number;
+  kernelFlows: number;
+  loadServices: number;
+  loadRuns: number;
+}
+
+const FULL: Sizes = { services: 10_000, flows: 20_000, rounds: 5, kernelFlows: 3000, loadServices: 10_000, loadRuns: 3 };
+const QUICK: Sizes = { services: 1000, flows: 2000, rounds: 1, kernelFlows: 300, loadServices: 500, loadRuns: 1 };
+
+interface ModeFigures {
+  mode: ProxyMode;
+  network: Network;
+  /** The median round by its p50. */
+  walks: WalkFigures;
+  rounds: number;
+  limit: number;
+}
+
+interface Report {
+  format: "kubewalk.bench/v1";
+  sizes: Sizes;
+  node: string;
+  walks: ModeFigures[];
+  kernel: ({ mode: ProxyMode } & KernelFigures)[];
+  kernelWhyNot: string | null;
+  loading: LoadFigures;
+}
+
+function walksOf(mode: ProxyMode, network: Network, sizes: Sizes): ModeFigures {
+  const made = makeWorld(mode, network, sizes.services);
+  const rounds = Array.from({ length: sizes.rounds }, (_, i) => measureWalks(made, sizes.flows, i + 1));
+  const middle = median(rounds.map((r) => r.outcome.p50));
+  return { mode, network, walks: rounds.find((r) => r.outcome.p50 === middle)!, rounds: rounds.length, limit: LIMIT[mode] };
+}
+
+const MODES: readonly ProxyMode[] = ["iptables", "nftables"];
+const NETWORKS: readonly Network[] = ["vxlan", "host-gw"];
+
+function measure(sizes: Sizes, say: (text: string) => void): Report {
+  const whyNot = kernelUnavailable();
+  const walks: ModeFigures[] = [];
+  const kernel: Report["kernel"] = [];
+  for (const mode of MODES) {
+    for (const network of NETWORKS) {
+      say(`walks: ${mode}, ${network}`);
+      walks.push(walksOf(mode, network, sizes));
+    }
+    if (whyNot === null) {
+      say(`kernel: ${mode}`);
+      kernel.push({ mode, ...measureKernel(mode, sizes.services, sizes.kernelFlows, join(process.cwd(), "bench", "run.ts")) });
+    }
+  }
+  say("loading a large save");
+  const loading = measureLoading(sizes.loadServices, 15, sizes.loadRuns);
+  return { format: "kubewalk.bench/v1", sizes, node: process.version, walks, kernel, kernelWhyNot: whyNot, loading };
+}
+
+const number = (n: number, digits: number): string => n.toFixed(digits);
+const row = (cells: readonly string[]): string => cells.map((cell, i) => (i === 0 ? cell.padEnd(52) : cell.padStart(10))).join("");
+const spread = (q: Quantiles): string[] => [number(q.p50, 1), number(q.p90, 1), number(q.p99, 1)];
+
+function print(report: Report): string {
+  const lines = [row(["microseconds", "p50", "p90", "p99", "limit", "limit/p50"])];
+  for (const { mode, network, walks, limit } of report.walks) {
+    const name = `${mode}, ${network}`;
+    const measured = (what: string, q: Quantiles): void => {
+      lines.push(row([`${name}: ${what}`, ...spread(q), String(limit), `${number(limit / q.p50, 1)}x`]));
+    };
+    measured("walk, one branch", walks.outcome);
+    measured("walk, all branches, per outcome", walks.explored);
+    lines.push(row([`${name}: whole answer`, ...spread(walks.answer)]));
+  }
+  for (const k of report.kernel) {
+    const own = report.walks.filter((w) => w.mode === k.mode).map((w) => w.walks.outcome.p50);
+    lines.push(row([`kernel, ${k.mode}: first packet`, ...spread(k.first)]));
+    lines.push(row([`kernel, ${k.mode}: second packet`, ...spread(k.second)]));
+    lines.push(row([`kernel, ${k.mode}: same way without rules`, ...spread(k.bare)]));
+    lines.push(`  first packet / walk, medians: ${own.map((p50) => `${number(k.first.p50 / p50, 2)}x`).join(", ")} (${NETWORKS.join(", ")})`);
+  }
+  if (report.kernelWhyNot !== null) lines.push(`the kernel was not measured: ${report.kernelWhyNot}`);
+  const l = report.loading;
+  lines.push("", `${l.rules} rules, ${number(l.megabytes, 1)} MB: loaded in ${number(l.seconds, 2)} s (parser ${number(l.parseSeconds, 2)} s), peak ${number(l.peakMiB, 0)} MiB (limit ${LOAD_MIB})`);
+  lines.push(
+    l.restoreSeconds === null
+      ? `iptables-nft-restore --test was not run: ${l.restoreWhyNot ?? ""}`
+      : `iptables-nft-restore --test: ${number(l.restoreSeconds, 2)} s, ${number(l.restoreSeconds / l.seconds, 1)} times as long (wanted: ${LOAD_RATIO})`,
+  );
+  return lines.join("\n");
+}
+
+function main(args: readonly string[]): void {
+  if (args[0] === "--load") return loadOnce(args[1]!);
+  const { values } = parseArgs({
+    args: [...args],
+    options: { quick: { type: "boolean" }, output: { type: "string", short: "o" }, help: { type: "boolean", short: "h" } },
+  });
+  if (values.help === true || (values.output !== undefined && values.output !== "json" && values.output !== "text")) {
+    console.log("usage: npm run bench -- [--quick] [-o json|text]");
+    process.exitCode = values.help === true ? 0 : 2;
+    return;
+  }
+  const report = measure(values.quick === true ? QUICK : FULL, (text) => process.stderr.write(`… ${text}\n`));
+  console.log(values.output === "json" ? JSON.stringify(report, null, 1) : print(report));
+}
+
+main(process.argv.slice(2));
