@@ -11,6 +11,7 @@ import type {
   RuleDevice,
   RuleServices,
 } from "../../src/core/engine/netfilter/context.ts";
+import type { EvalState } from "../../src/core/engine/netfilter/program.ts";
 import { runBaseChain } from "../../src/core/engine/netfilter/run.ts";
 import { compileNftTable } from "../../src/core/engine/netfilter/nft/table.ts";
 import type { CompiledNftTable } from "../../src/core/engine/netfilter/nft/table.ts";
@@ -35,6 +36,7 @@ export function ip(text: string): Ip {
 export function packet(proto: number, src: string, sport: number, dst: string, dport: number): Packet {
   const from = ip(src);
   const p = new Packet(from.v, from, ip(dst), proto);
+  p.ttl = 64;
   p.sport = sport;
   p.dport = dport;
   return p;
@@ -184,6 +186,8 @@ export function run({ compiled, handleOf }: Loaded, chain: string, pkt: Packet, 
   };
   const source = program.source;
   met.verdict = runBaseChain(program, { family: "inet", table: "t", chain, source }, "accept", ctx);
+  // A statement that is not modelled ends the run with its reason.
+  if (met.verdict === "unknown") met.unknowns.push((ctx as EvalState).why);
   met.rejectWith = ctx.rejectWith;
   return met;
 }

@@ -43,6 +43,7 @@ export class HookContext implements EvalState {
   why = "";
   target: ChainProgram | null = null;
   changed: Changed | null = null;
+  quiet = false;
   /** Set when the kernel itself drops although the rule would let pass (no address to masquerade with …). */
   kernelDrop: string | null = null;
 

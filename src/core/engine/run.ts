@@ -66,6 +66,7 @@ export class Run {
     c.rejectWith = null;
     c.decidedBy = null;
     c.kernelDrop = null;
+    c.quiet = !this.recording;
     return c;
   }
 

@@ -1,16 +1,36 @@
 /** What the runner keeps of a chain: its index and, where packets came by, its rules laid out for running. */
 import { IndexNode } from "./index.ts";
 import { NEXT } from "./program.ts";
-import type { ChainProgram, Effect, EvalState, RuleProgram, Test } from "./program.ts";
+import type { ChainProgram, Effect, EvalState, Fork, Guard, RuleProgram, Test, WordTest } from "./program.ts";
 import { firstMatchWeights } from "./shares.ts";
 
-/** A rule, or several in a row that one choice decides. */
+/** Bits of `Entry.guards`: which conditions there are, and which of them are inverted. */
+export const SRC = 1;
+export const DST = 2;
+export const PROTO = 4;
+export const NOT_SRC = 8;
+export const NOT_DST = 16;
+export const NOT_PROTO = 32;
+
+/**
+ * A rule, or several in a row that one choice decides. What every packet asks of it stands in the entry itself: with tens of
+ * thousands of chains, each object that must be followed is one more that the processor's cache does not hold.
+ */
 export class Entry {
-  readonly rule: RuleProgram;
-  readonly tests: readonly Test[];
-  readonly effects: readonly Effect[];
-  /** What a match comes to, where that is one verdict and nothing else; NEXT: `effects` tell. */
+  /** The one to ask next; null at the end. */
+  next: Entry | null = null;
+  readonly guards: number;
+  readonly src: number;
+  readonly srcMask: number;
+  readonly dst: number;
+  readonly dstMask: number;
+  readonly proto: number;
+  /** What a match comes to, where that is one verdict and nothing else; NEXT: `fork` or `effects` tell. */
   readonly code: number;
+  readonly tests: readonly Test[] | null;
+  readonly fork: Fork | null;
+  readonly rule: RuleProgram;
+  readonly effects: readonly Effect[];
   /** Where a jump or goto of `code` leads; else null. */
   readonly to: ChainProgram | null;
   /** Weights of [match, no match]; null when the tests alone decide. */
@@ -20,10 +40,22 @@ export class Entry {
   /** Chances of each member to be the first that matches, then that of none if that can be. */
   readonly shares: readonly number[];
 
-  constructor(rule: RuleProgram, members: readonly Entry[] | null, shares: readonly number[]) {
+  /** `like`: an entry that asks the same of every packet; its conditions are taken over. */
+  constructor(rule: RuleProgram, members: readonly Entry[] | null, shares: readonly number[], like: Entry | null) {
+    const { src, dst, proto } = (like === null ? rule.guard : null) ?? NO_GUARD;
+    this.guards = like === null ? bits(src, SRC, NOT_SRC) | bits(dst, DST, NOT_DST) | bits(proto, PROTO, NOT_PROTO) : like.guards;
+    this.src = like === null ? (src?.word ?? 0) : like.src;
+    this.srcMask = like === null ? (src?.mask ?? 0) : like.srcMask;
+    this.dst = like === null ? (dst?.word ?? 0) : like.dst;
+    this.dstMask = like === null ? (dst?.mask ?? 0) : like.dstMask;
+    this.proto = like === null ? (proto?.word ?? 0) : like.proto;
+    if (like === null) {
+      const { tests } = rule;
+      this.tests = tests.length === 0 ? null : tests;
+    } else this.tests = like.tests;
     this.rule = rule;
-    this.tests = rule.tests;
-    this.effects = rule.effects;
+    this.effects = members === null ? rule.effects : NO_EFFECTS;
+    this.fork = members === null ? (rule.fork?.() ?? null) : null;
     const outright = rule.outright ?? null;
     this.code = outright === null ? NEXT : outright.code;
     this.to = outright === null ? null : outright.chain;
@@ -33,20 +65,22 @@ export class Entry {
   }
 }
 
+const NO_GUARD: Guard = {};
+const NO_EFFECTS: readonly Effect[] = [];
+
+const bits = (test: WordTest | undefined, is: number, not: number): number =>
+  test === undefined ? 0 : test.not ? is | not : is;
+
 export class ChainPlan {
   readonly program: ChainProgram;
-  /** Contract.md's words for rules that lead here. */
-  readonly jumpWord: string;
-  readonly gotoWord: string;
   private readonly index: IndexNode<readonly Entry[]>;
   private everything: readonly Entry[] | null = null;
-  /** All rules, where the chain has so few that they are asked in turn; null where the index chooses, and before the first packet. */
-  flat: readonly Entry[] | null = null;
+  /** The chain has so few rules that they are asked in turn, from `first` on. Found with the first packet. */
+  flat = false;
+  first: Entry | null = null;
 
   constructor(program: ChainProgram) {
     this.program = program;
-    this.jumpWord = `jump ${program.name}`;
-    this.gotoWord = `goto ${program.name}`;
     this.index = new IndexNode(program.rules());
   }
 
@@ -54,7 +88,10 @@ export class ChainPlan {
   candidates(s: EvalState): readonly Entry[] {
     const node = this.index.find(s);
     const list = (node.leaf ??= layOut(node.rules));
-    if (node === this.index) this.flat = list;
+    if (node === this.index) {
+      this.flat = true;
+      this.first = list[0] ?? null;
+    }
     return list;
   }
 
@@ -75,12 +112,14 @@ function layOut(rules: readonly RuleProgram[]): readonly Entry[] {
     const run = sameButForChance(rules, i);
     const { taken, weights } =
       run > 1 ? firstMatchWeights(rules.slice(i, i + run).map((r) => r.random)) : { taken: 1, weights: [] };
+    const first = new Entry(rules[i]!, null, [], null);
     if (taken > 1) {
-      const members = rules.slice(i, i + taken).map((r) => new Entry(r, null, []));
-      entries.push(new Entry(rules[i]!, members, weights));
-    } else entries.push(new Entry(rules[i]!, null, []));
+      const members = rules.slice(i, i + taken).map((r, k) => (k === 0 ? first : new Entry(r, null, [], first)));
+      entries.push(new Entry(rules[i]!, members, weights, first));
+    } else entries.push(first);
     i += Math.max(1, taken);
   }
+  for (let i = 1; i < entries.length; i++) entries[i - 1]!.next = entries[i]!;
   return entries;
 }
 

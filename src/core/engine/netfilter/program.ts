@@ -33,6 +33,8 @@ export interface EvalState extends RuleContext {
   target: ChainProgram | null;
   /** What the last effect rewrote (nat); marks are compared by the runner itself. */
   changed: Changed | null;
+  /** Nobody looks at the trace: rules need not tell it anything. */
+  quiet?: boolean;
 }
 
 /** Pure: may not change anything. */
@@ -51,11 +53,31 @@ export interface RuleKeys {
   oif?: string;
 }
 
+/** Whether a word of the packet, under a mask, is (or is not) a value. */
+export interface WordTest {
+  readonly word: number;
+  readonly mask: number;
+  readonly not: boolean;
+}
+
+/** Conditions of a rule that need no call to be asked: on the first word of an address, whole for IPv4, and on the protocol. */
+export interface Guard {
+  readonly src?: WordTest | undefined;
+  readonly dst?: WordTest | undefined;
+  readonly proto?: WordTest | undefined;
+}
+
 /** A verdict that a rule gives whatever the packet. */
 export interface Outright {
   readonly code: number;
   /** Of a jump or goto; else null. */
   readonly chain: ChainProgram | null;
+}
+
+/** Verdicts by chance: way i with the chance weights[i] / sum. A null way: the rule breaks. */
+export interface Fork {
+  readonly weights: readonly number[];
+  readonly ways: readonly (Outright | null)[];
 }
 
 export interface RuleProgram extends RuleRef {
@@ -67,8 +89,12 @@ export interface RuleProgram extends RuleRef {
   readonly random: { readonly num: number; readonly den: number } | null;
   /** Run in order once the rule matches: marks, nat, verdict; in nft also later matches (BREAK). */
   readonly effects: readonly Effect[];
+  /** Conditions beside `tests`; all of both must hold. Absent or null: none. */
+  readonly guard?: Guard | null;
   /** What `effects` comes to, where that is one verdict and nothing else. Absent or null: run them. */
   readonly outright?: Outright | null;
+  /** Likewise, where `effects` are a choice by chance among such verdicts. Made when it is asked for. */
+  fork?(): Fork | null;
   readonly keys: RuleKeys;
   /**
    * Equal for two rules of one chain whose tests say the same of every packet. Rules that follow each other and differ

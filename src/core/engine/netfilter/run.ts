@@ -4,7 +4,8 @@
  */
 import type { Changed } from "../../model/walk.ts";
 import type { ChainVerdict, PolicyRef, RuleContext } from "./context.ts";
-import { planOf } from "./plan.ts";
+import type { Packet } from "../packet.ts";
+import { DST, NOT_DST, NOT_PROTO, NOT_SRC, planOf, PROTO, SRC } from "./plan.ts";
 import type { ChainPlan, Entry } from "./plan.ts";
 import {
   ACCEPT,
@@ -22,7 +23,7 @@ import {
   UNSURE,
   YES,
 } from "./program.ts";
-import type { ChainProgram, EvalState } from "./program.ts";
+import type { ChainProgram, EvalState, Test } from "./program.ts";
 
 /**
  * Deeper than any ruleset that the kernel loads: nf_tables refuses more than NFT_JUMP_STACK_SIZE (16) and loops (nft_chain_validate),
@@ -62,7 +63,7 @@ export function runBaseChain(
       return "unknown";
     default:
       s.decidedBy = null;
-      s.trace.policy(s, ref, policy);
+      if (s.quiet !== true) s.trace.policy(s, ref, policy);
       return policy;
   }
 }
@@ -73,7 +74,12 @@ function walk(start: ChainPlan, s: EvalState, depth: number): number {
   if (depth > MAX_DEPTH) return endless(plan, s);
   for (let gotos = 0; ; gotos++) {
     if (gotos > MAX_GOTOS) return endless(plan, s);
-    const verdict = s.trace.wantsMisses ? walkAll(plan.all(), s, depth) : walkCandidates(plan, s, depth);
+    const verdict =
+      s.quiet !== true && s.trace.wantsMisses
+        ? walkAll(plan.all()[0] ?? null, s, depth)
+        : plan.flat
+          ? walkAll(plan.first, s, depth)
+          : walkIndexed(plan, s, depth);
     if (verdict !== GOTO) return verdict;
     plan = planOf(s.target!);
   }
@@ -81,10 +87,6 @@ function walk(start: ChainPlan, s: EvalState, depth: number): number {
 
 function endless(plan: ChainPlan, s: EvalState): number {
   return s.oracle.unknown(`chain ${plan.program.name} jumps in a circle`, plan.program.source) ? ACCEPT : DROP;
-}
-
-function walkCandidates(plan: ChainPlan, s: EvalState, depth: number): number {
-  return plan.flat === null ? walkIndexed(plan, s, depth) : walkAll(plan.flat, s, depth);
 }
 
 function walkIndexed(plan: ChainPlan, s: EvalState, depth: number): number {
@@ -108,28 +110,44 @@ function walkIndexed(plan: ChainPlan, s: EvalState, depth: number): number {
   return RETURN;
 }
 
-function walkAll(list: readonly Entry[], s: EvalState, depth: number): number {
-  for (let i = 0; i < list.length; i++) {
-    const verdict = evaluate(list[i]!, s, depth);
+/** Asks one entry after the other. */
+function walkAll(first: Entry | null, s: EvalState, depth: number): number {
+  for (let entry = first; entry !== null; entry = entry.next) {
+    const verdict = evaluate(entry, s, depth);
     if (verdict !== NO && verdict !== NEXT_RULE) return verdict;
   }
   return RETURN;
 }
 
+/** Whether the conditions that stand in the entry hold. */
+function passes(entry: Entry, pkt: Packet): boolean {
+  const { guards } = entry;
+  if (guards === 0) return true;
+  if ((guards & PROTO) !== 0 && (pkt.proto === entry.proto) === ((guards & NOT_PROTO) !== 0)) return false;
+  if ((guards & DST) !== 0 && (((pkt.dst.a ^ entry.dst) & entry.dstMask) === 0) === ((guards & NOT_DST) !== 0))
+    return false;
+  return (guards & SRC) === 0 || (((pkt.src.a ^ entry.src) & entry.srcMask) === 0) !== ((guards & NOT_SRC) !== 0);
+}
+
 /** What `evaluate` says when the chain goes on after a rule that matched; NO when none matched. Any other value is final for the chain. */
 const NEXT_RULE = -1;
 
+const NO_TESTS: readonly Test[] = [];
+
 function evaluate(entry: Entry, s: EvalState, depth: number): number {
   if (entry.members !== null) return evaluateChoice(entry, entry.members, s, depth);
+  if (!passes(entry, s.pkt)) return miss(entry, s);
   const tests = entry.tests;
   let maybe = "";
   let unsure = false;
-  for (let i = 0; i < tests.length; i++) {
-    const answer = tests[i]!(s);
-    if (answer === YES) continue;
-    if (answer === NO) return miss(entry, s);
-    if (!unsure) maybe = s.why;
-    unsure = true;
+  if (tests !== null) {
+    for (let i = 0; i < tests.length; i++) {
+      const answer = tests[i]!(s);
+      if (answer === YES) continue;
+      if (answer === NO) return miss(entry, s);
+      if (!unsure) maybe = s.why;
+      unsure = true;
+    }
   }
   // A rule that does nothing decides nothing: not asked, and shown only when it surely matches.
   if (unsure && (entry.effects.length === 0 || !s.oracle.unknown(maybe, entry.rule.source))) return miss(entry, s);
@@ -138,17 +156,17 @@ function evaluate(entry: Entry, s: EvalState, depth: number): number {
 }
 
 function miss(entry: Entry, s: EvalState): number {
-  if (s.trace.wantsMisses) s.trace.miss(s, entry.rule);
+  if (s.quiet !== true && s.trace.wantsMisses) s.trace.miss(s, entry.rule);
   return NO;
 }
 
 /** Rules that share their tests: the tests once, then one choice of which is the first to match. */
 function evaluateChoice(entry: Entry, members: readonly Entry[], s: EvalState, depth: number): number {
-  const tests = entry.tests;
-  for (let i = 0; i < tests.length; i++) {
-    const answer = tests[i]!(s);
-    if (answer === YES) continue;
-    if (answer === MAYBE) return evaluateSingly(members, s, depth);
+  const tests = entry.tests ?? NO_TESTS;
+  let answer = passes(entry, s.pkt) ? YES : NO;
+  for (let i = 0; i < tests.length && answer === YES; i++) answer = tests[i]!(s);
+  if (answer === MAYBE) return evaluateSingly(members, s, depth);
+  if (answer === NO) {
     for (let j = 0; s.trace.wantsMisses && j < members.length; j++) s.trace.miss(s, members[j]!.rule);
     return NO;
   }
@@ -178,10 +196,20 @@ function evaluateSingly(members: readonly Entry[], s: EvalState, depth: number):
 
 /** Does what a matching rule says. */
 function fire(entry: Entry, s: EvalState, depth: number): number {
-  if (entry.code === NEXT) return apply(entry, s, depth);
-  s.target = entry.to;
   s.changed = null;
-  return conclude(entry, s, depth, entry.code, null);
+  if (entry.code !== NEXT) {
+    s.target = entry.to;
+    return conclude(entry, s, depth, entry.code, null);
+  }
+  const { fork } = entry;
+  if (fork === null) return apply(entry, s, depth);
+  const way = fork.ways[fork.ways.length === 1 ? 0 : s.oracle.choose(fork.weights)]!;
+  if (way === null) {
+    miss(entry, s);
+    return NEXT_RULE;
+  }
+  s.target = way.chain;
+  return conclude(entry, s, depth, way.code, null);
 }
 
 /** Runs the effects of a matching rule. */
@@ -191,7 +219,6 @@ function apply(entry: Entry, s: EvalState, depth: number): number {
   const mark = pkt.mark;
   const ct = pkt.ct;
   const ctmark = ct === null ? 0 : ct.mark;
-  s.changed = null;
   let code = NEXT;
   for (let i = 0; i < effects.length && code === NEXT; i++) {
     code = effects[i]!(s);
@@ -215,23 +242,22 @@ function conclude(entry: Entry, s: EvalState, depth: number, code: number, chang
   const rule = entry.rule;
   switch (code) {
     case NEXT:
-      s.trace.rule(s, rule, "continue", changed);
+      if (s.quiet !== true) s.trace.rule(s, rule, "continue", changed);
       return NEXT_RULE;
     case JUMP: {
-      const plan = planOf(s.target!);
-      s.trace.rule(s, rule, plan.jumpWord, changed);
-      const verdict = walk(plan, s, depth + 1);
+      if (s.quiet !== true) s.trace.rule(s, rule, `jump ${s.target!.name}`, changed);
+      const verdict = walk(planOf(s.target!), s, depth + 1);
       return verdict === RETURN ? NEXT_RULE : verdict;
     }
     case GOTO:
-      s.trace.rule(s, rule, planOf(s.target!).gotoWord, changed);
+      if (s.quiet !== true) s.trace.rule(s, rule, `goto ${s.target!.name}`, changed);
       return GOTO;
     case RETURN:
-      s.trace.rule(s, rule, "return", changed);
+      if (s.quiet !== true) s.trace.rule(s, rule, "return", changed);
       return RETURN;
     default:
       s.decidedBy = rule;
-      s.trace.rule(s, rule, finalWord(code), changed);
+      if (s.quiet !== true) s.trace.rule(s, rule, finalWord(code), changed);
       return code;
   }
 }

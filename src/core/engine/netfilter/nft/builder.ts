@@ -1,6 +1,6 @@
 /** A rule's program as its statements are added: what is pure goes to `tests`, from the first side effect on all goes to `effects`. */
 import type { NftJson } from "../../../model/nftables.ts";
-import type { Effect, RuleKeys, RuleProgram, Test } from "../program.ts";
+import type { Effect, Guard, RuleKeys, RuleProgram, Test } from "../program.ts";
 import { BREAK, MAYBE, NEXT, NO, YES } from "../program.ts";
 import type { RuleScope } from "./scope.ts";
 
@@ -9,6 +9,7 @@ type Random = NonNullable<RuleProgram["random"]>;
 /** The part of a RuleProgram that statements make. */
 export interface RuleBody {
   readonly tests: readonly Test[];
+  readonly guard: Guard;
   readonly random: Random | null;
   readonly effects: readonly Effect[];
   readonly keys: RuleKeys;
@@ -23,15 +24,16 @@ export class RuleBuilder {
   private chance: Random | null = null;
   private readonly placed: Placed[] = [];
   private readonly keys: RuleKeys = {};
+  private readonly guard: Guard = {};
   /** What the tests say, for telling rules of equal tests. */
   private readonly said: (string | NftJson)[] = [];
 
   constructor(readonly scope: RuleScope) {}
 
-  /** A pure test. `keys` are necessary conditions that come with it; `said` is the statement. */
-  test(test: Test, keys: RuleKeys, said: string | NftJson): void {
+  /** A pure test. `keys` are necessary conditions that come with it; `said` is the statement; `guard` says the same as the test. */
+  test(test: Test, keys: RuleKeys, said: string | NftJson, guard: Guard | null = null): void {
     this.dependencies();
-    this.own(test, keys, said);
+    this.own(test, keys, said, guard);
   }
 
   /** A test that asks the oracle itself. */
@@ -62,13 +64,15 @@ export class RuleBuilder {
     for (const need of this.scope.takeNeeds()) this.own(need.test, need.keys, need.name);
   }
 
-  private own(test: Test, keys: RuleKeys, said: string | NftJson): void {
+  private own(test: Test, keys: RuleKeys, said: string | NftJson, guard: Guard | null = null): void {
     if (this.placed.length > 0) {
       // Behind a side effect it no longer keeps the whole rule from matching: no key for the index.
       this.placed.push({ test });
       return;
     }
-    this.tests.push(test);
+    const [field] = guard === null ? [] : Object.keys(guard);
+    if (field !== undefined && !Object.hasOwn(this.guard, field)) Object.assign(this.guard, guard);
+    else this.tests.push(test);
     this.said.push(said);
     for (const [key, value] of Object.entries(keys)) {
       if (!Object.hasOwn(this.keys, key)) Object.assign(this.keys, { [key]: value });
@@ -80,7 +84,7 @@ export class RuleBuilder {
     const { tests, chance, keys, said, scope } = this;
     const last = this.placed.length - 1;
     const effects = this.placed.map((p, i) => ("effect" in p ? p.effect : asEffect(p.test, scope, i === last)));
-    return { tests, random: chance, effects, keys, testsKey: () => JSON.stringify(said) };
+    return { tests, guard: this.guard, random: chance, effects, keys, testsKey: () => JSON.stringify(said) };
   }
 }
 

@@ -78,6 +78,18 @@ function drawn<T>(lookup: Lookup, key: Expr, valueOf: (s: EvalState, entry: numb
   return { get, asks: true };
 }
 
+/** For a map whose key is by chance: its different values with their weights, null for what finds none. Null when it is no such map. */
+export function chances(scope: RuleScope, body: NftJson): { values: (NftJson | null)[]; weights: number[] } | null {
+  const o = objectOf(body);
+  const key = compileKey(scope, o?.["key"] ?? null);
+  if (o === null || key.length !== 1 || key[0]!.chance === null || scope.takeNeeds().length > 0) return null;
+  const lookup = lookupOf(scope, o["data"], true, key);
+  const ways = lookup === null || lookup.identity !== null ? null : grouped(lookup, key[0]!);
+  if (ways === null || ways.entries.some((entry) => entry === BREAKS)) return null;
+  const values = ways.entries.map((entry) => (entry === MISS ? null : (lookup!.data(entry) ?? null)));
+  return { values, weights: ways.weights };
+}
+
 function grouped(lookup: Lookup, key: Expr): { entries: number[]; weights: number[] } | null {
   const falls = lookup.falls(key.chance!);
   if (falls === null) return null;

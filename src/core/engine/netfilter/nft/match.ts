@@ -1,6 +1,7 @@
 /** The `match` statement: what must hold for a rule to go on (nft_cmp.c, nft_range.c, nft_lookup.c). */
+import { maskWord } from "../../../model/address.ts";
 import type { NftJson } from "../../../model/nftables.ts";
-import type { RuleKeys, Test } from "../program.ts";
+import type { Guard, RuleKeys, Test } from "../program.ts";
 import { MAYBE, NO, YES } from "../program.ts";
 import { compileExpr, compileKey } from "./expr.ts";
 import { objectOf, tagged, under, word } from "./json.ts";
@@ -19,6 +20,8 @@ export interface Match {
   /** It holds `num` of `den` times, whatever the packet: then `test` is not needed. */
   readonly random: { readonly num: number; readonly den: number } | null;
   readonly keys: RuleKeys;
+  /** It says no more than this; then `test` is not needed, once for each field. */
+  readonly guard?: Guard | null;
 }
 
 const decided = (test: Test, asks: boolean, keys: RuleKeys = {}): Match => ({ test, asks, random: null, keys });
@@ -38,7 +41,7 @@ export function compileMatch(scope: RuleScope, body: NftJson): Match {
   if (left.chance !== null) return byChance(left, op, span);
   const keys = op === "==" || (op === "in" && left.type.form !== "flags") ? keysOf(left, span) : {};
   if (keys.proto !== undefined) scope.hold(`proto ${keys.proto}`);
-  return decided(compare(left, op, span), left.asks, keys);
+  return { ...decided(compare(left, op, span), left.asks, keys), guard: guardOf(left, op, span) };
 }
 
 const OPS: readonly string[] = ["==", "!=", "<", ">", "<=", ">=", "in", "!"];
@@ -162,6 +165,17 @@ function chanceOf(hits: number, mod: number): Match {
   if (hits === mod) return decided(() => YES, false);
   if (hits === 0) return decided(() => NO, false);
   return { test: () => MAYBE, asks: true, random: { num: hits, den: mod }, keys: {} };
+}
+
+/** A comparison with a prefix of IPv4 addresses or with one protocol. */
+function guardOf(left: Expr, op: string, span: Interval): Guard | null {
+  if (op !== "==" && op !== "!=" && op !== "in") return null;
+  const not = op === "!=";
+  if (left.key === "proto" && left.type.form === "number" && span.lo === span.hi && typeof span.lo === "number")
+    return { proto: { word: span.lo, mask: -1, not } };
+  if ((left.key !== "src" && left.key !== "dst") || left.type.form !== "ip4") return null;
+  const prefix = t.intervalPrefix(left.type, span);
+  return prefix === null ? null : { [left.key]: { word: prefix.ip.a, mask: maskWord(prefix.len, 0), not } };
 }
 
 /** Conditions that an exact comparison lays on the packet, for the index. */

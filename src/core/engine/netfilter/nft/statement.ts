@@ -24,7 +24,7 @@ export function addStatement(rule: RuleBuilder, json: NftJson): void {
     case "match": {
       const match = compileMatch(scope, body);
       if (match.random !== null) return rule.random(match.random, json);
-      return match.asks ? rule.askingTest(match.test) : rule.test(match.test, match.keys, json);
+      return match.asks ? rule.askingTest(match.test) : rule.test(match.test, match.keys, json, match.guard ?? null);
     }
     case "limit":
     case "quota":

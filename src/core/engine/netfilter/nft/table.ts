@@ -9,7 +9,7 @@ import { RuleScope } from "./scope.ts";
 import type { TableScope } from "./scope.ts";
 import { addStatement } from "./statement.ts";
 import type { ValueType } from "./types.ts";
-import { outrightVerdict } from "./verdict.ts";
+import { outrightVerdict, vmapFork } from "./verdict.ts";
 
 /** A base chain, and how the kernel registered it. */
 export interface NftBaseChain {
@@ -137,6 +137,7 @@ function ruleProgram(scope: Table, chain: string, rule: NftRule, index: number, 
     source,
     index,
     ...body,
+    fork: () => vmapFork(new RuleScope(scope, source), rule.expr, body.effects.length),
     outright: outrightVerdict(builder.scope, rule.expr, body.effects.length),
     text: () => (source.file.endsWith(".json") ? nftJsonText(rule.expr) : ruleText(opts.textOf(source))),
   };

@@ -1,9 +1,9 @@
 /** Verdicts, as statements and as values of maps (nft_immediate.c, nft_lookup.c). */
 import type { NftJson } from "../../../model/nftables.ts";
-import type { ChainProgram, Effect, Outright } from "../program.ts";
+import type { ChainProgram, Effect, EvalState, Fork, Outright } from "../program.ts";
 import { ACCEPT, BREAK, DROP, GOTO, JUMP, NEXT, RETURN, UNSURE } from "../program.ts";
 import { objectOf, tagged, word } from "./json.ts";
-import { mapping } from "./map.ts";
+import { chances, mapping } from "./map.ts";
 import type { RuleScope } from "./scope.ts";
 
 interface Verdict {
@@ -38,21 +38,18 @@ export function verdictOf(scope: RuleScope, json: NftJson): Verdict | undefined 
 }
 
 /** Gives the verdict, with `s.target` set for jumps. */
-function given(v: Verdict): Effect {
-  const { code, chain } = v;
-  if (code !== JUMP && code !== GOTO) return () => code;
-  return (s) => {
-    s.target = chain;
-    if (chain !== null) return code;
-    s.why = `chain ${v.name} is not in the snapshot`;
-    return UNSURE;
-  };
+function give(s: EvalState, v: Verdict): number {
+  if (v.code !== JUMP && v.code !== GOTO) return v.code;
+  s.target = v.chain;
+  if (v.chain !== null) return v.code;
+  s.why = `chain ${v.name} is not in the snapshot`;
+  return UNSURE;
 }
 
 /** A verdict statement. */
 export function verdictEffect(scope: RuleScope, json: NftJson): Effect | null {
   const v = verdictOf(scope, json);
-  return v === undefined ? null : given(v);
+  return v === undefined ? null : (s) => give(s, v);
 }
 
 /** The verdict of a rule whose statements do nothing beside its last, a verdict; null when its effects must be run. */
@@ -65,13 +62,26 @@ export function outrightVerdict(scope: RuleScope, statements: readonly NftJson[]
 
 /** `{"vmap": {"key": …, "data": …}}`: without an element for the key the rule breaks. */
 export function vmapEffect(scope: RuleScope, body: NftJson): Effect {
-  const map = mapping(scope, body, (json) => {
-    const v = verdictOf(scope, json);
-    return v === undefined ? undefined : given(v);
-  });
+  const map = mapping(scope, body, (json) => verdictOf(scope, json));
   return (s) => {
-    const effect = map.get(s);
-    if (effect === null) return BREAK;
-    return effect === undefined ? UNSURE : effect(s);
+    const v = map.get(s);
+    if (v === null) return BREAK;
+    return v === undefined ? UNSURE : give(s, v);
   };
+}
+
+/** A vmap by chance alone as verdicts with their weights; null where it is none, or something in it is not known. */
+export function vmapFork(scope: RuleScope, statements: readonly NftJson[], effects: number): Fork | null {
+  const last = effects === 1 ? tagged(statements.at(-1) ?? null) : null;
+  if (last?.tag !== "vmap") return null;
+  const found = chances(scope, last.body);
+  if (found === null) return null;
+  const ways: (Outright | null)[] = [];
+  for (const json of found.values) {
+    const v = json === null ? null : verdictOf(scope, json);
+    if (v === undefined || (v !== null && (v.code === JUMP || v.code === GOTO) && v.chain === null)) return null;
+    if (v !== null && v.code === NEXT) return null;
+    ways.push(v === null ? null : { code: v.code, chain: v.chain });
+  }
+  return { weights: found.weights, ways };
 }

@@ -21,7 +21,7 @@ export function packet(
 ): Packet {
   const { src = "10.0.0.1", dst = "10.0.0.2", ...rest } = fields;
   const from = ip(src);
-  return Object.assign(new Packet(from.v, from, ip(dst), 6), { tcpFlags: 2, ...rest });
+  return Object.assign(new Packet(from.v, from, ip(dst), 6), { tcpFlags: 2, ttl: 64, ...rest });
 }
 
 export function device(name: string, fields: Partial<RuleDevice> = {}): RuleDevice {

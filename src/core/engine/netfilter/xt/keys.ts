@@ -1,6 +1,7 @@
 /** What a packet must have to match a rule, for the index. */
+import { maskWord } from "../../../model/address.ts";
 import type { XtMatch } from "../../../model/xtables.ts";
-import type { RuleKeys } from "../program.ts";
+import type { Guard, RuleKeys, WordTest } from "../program.ts";
 import { protocolOfModule } from "./match-ports.ts";
 
 /** Keys from the matches that are not inverted and name one value; a second match of a kind only narrows. */
@@ -35,6 +36,20 @@ export function keysOf(matches: readonly XtMatch[]): RuleKeys {
     }
   }
   return keys;
+}
+
+/** The first of the matches that needs no call, of each kind, and the others. Equal matches may be one object. */
+export function guardOf(matches: readonly XtMatch[]): { guard: Guard; others: readonly XtMatch[] } {
+  const guard: { src?: WordTest; dst?: WordTest; proto?: WordTest } = {};
+  const others: XtMatch[] = [];
+  for (const m of matches) {
+    if ((m.m === "src" || m.m === "dst") && m.prefix.ip.v === 4 && m.prefix.len > 0 && guard[m.m] === undefined)
+      guard[m.m] = { word: m.prefix.ip.a, mask: maskWord(m.prefix.len, 0), not: m.not };
+    else if (m.m === "proto" && m.proto !== 0 && guard.proto === undefined)
+      guard.proto = { word: m.proto, mask: -1, not: m.not };
+    else others.push(m);
+  }
+  return { guard, others };
 }
 
 function isWhole(name: string): boolean {

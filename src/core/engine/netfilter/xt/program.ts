@@ -4,10 +4,10 @@ import type { XtChain, XtMatch, XtRule, XtRuleset, XtTable } from "../../../mode
 import type { SetTable } from "../ipset/sets.ts";
 import type { ChainPlan } from "../plan.ts";
 import { ACCEPT, DROP, GOTO, JUMP, RETURN } from "../program.ts";
-import type { ChainProgram, Effect, Outright, RuleKeys, RuleProgram, Test } from "../program.ts";
+import type { ChainProgram, Effect, Guard, Outright, RuleKeys, RuleProgram, Test } from "../program.ts";
 import { chanceOf } from "./chance.ts";
 import type { XtEnv } from "./env.ts";
-import { keysOf } from "./keys.ts";
+import { guardOf, keysOf } from "./keys.ts";
 import { compileMatch } from "./match.ts";
 import { touch } from "./recent.ts";
 import type { RecentLists } from "./recent.ts";
@@ -121,8 +121,12 @@ export class XtRuleProgram implements RuleProgram {
     return { file: this.env.file, line: this.model.line };
   }
 
+  get guard(): Guard {
+    return guardOf(this.model.matches).guard;
+  }
+
   get tests(): readonly Test[] {
-    const tests = this.model.matches.flatMap((m) => compileMatch(m, this.env));
+    const tests = guardOf(this.model.matches).others.flatMap((m) => compileMatch(m, this.env));
     return this.never === null ? tests : [this.never, ...tests];
   }
 
