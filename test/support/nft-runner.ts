@@ -59,6 +59,7 @@ export function connection(p: Packet): Connection {
     orig: half(p.src, p.dst, p.sport, p.dport),
     reply: half(p.dst, p.src, p.dport, p.sport),
     zone: 0,
+    zoneDir: "both",
     mark: 0,
     seenReply: false,
     assured: false,

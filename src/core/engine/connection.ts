@@ -7,7 +7,9 @@ export interface Connection {
   proto: number;
   orig: CtTuple;
   reply: CtTuple;
+  /** Zone, and the direction that it counts in: in the other one the tuple is of zone 0 (nf_ct_zone_id). */
   zone: number;
+  zoneDir: "both" | "orig" | "reply";
   mark: number;
   /** IPS_SEEN_REPLY, IPS_ASSURED, IPS_CONFIRMED. */
   seenReply: boolean;

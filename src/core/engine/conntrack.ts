@@ -2,6 +2,7 @@
 import { sameIp } from "../model/address.ts";
 import type { CtEntry, CtTuple } from "../model/conntrack.ts";
 import type { Connection } from "./connection.ts";
+import type { Fate } from "./fate.ts";
 import { tupleHash, type Ns } from "./ns.ts";
 import { ACK, FIN, RST, SYN, TCP, UDP, type Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
@@ -24,7 +25,8 @@ function fromEntry(e: CtEntry): Connection {
     proto: e.proto,
     orig: e.orig,
     reply: e.reply,
-    zone: e.zone,
+    zone: e.zone !== 0 ? e.zone : e.zoneOrig !== 0 ? e.zoneOrig : e.zoneReply,
+    zoneDir: e.zone !== 0 || (e.zoneOrig === 0 && e.zoneReply === 0) ? "both" : e.zoneOrig !== 0 ? "orig" : "reply",
     mark: e.mark,
     seenReply: !e.status.includes("UNREPLIED"),
     assured: e.status.includes("ASSURED"),
@@ -42,28 +44,45 @@ function fromEntry(e: CtEntry): Connection {
   };
 }
 
-/** nf_conntrack_find_get: the connection that has this tuple in this zone, in either direction. Entries of the snapshot count. */
-export function findConnection(run: Run, ns: Ns, proto: number, tuple: CtTuple, zone: number): Found | null {
-  const mine = run.connectionsOf(ns);
-  if (mine !== undefined) {
-    for (const ct of mine) {
-      if (ct.proto !== proto || ct.zone !== zone) continue;
-      if (sameTuple(proto, ct.orig, tuple)) return { ct, reply: false };
-      if (sameTuple(proto, ct.reply, tuple)) return { ct, reply: true };
-    }
+/** A zone as packets and connections carry it. */
+export type Zone = Pick<Connection, "zone" | "zoneDir">;
+
+/** nf_ct_zone_id: the number that counts in one direction. */
+function zoneId(z: Zone, reply: boolean): number {
+  return z.zoneDir === "both" || (z.zoneDir === "reply") === reply ? z.zone : 0;
+}
+
+/**
+ * nf_conntrack_find_get: the connection that has this tuple in this zone, in either direction. Entries of the snapshot count.
+ * `except` is not looked at.
+ */
+export function findConnection(run: Run, ns: Ns, proto: number, tuple: CtTuple, zone: Zone, except: Connection | null = null): Found | null {
+  for (let t = run.tracked; t !== null; t = t.next) {
+    const { ct } = t;
+    if (t.ns !== ns || ct.proto !== proto || ct === except) continue;
+    if (zoneId(ct, false) === zoneId(zone, false) && sameTuple(proto, ct.orig, tuple)) return { ct, reply: false };
+    if (zoneId(ct, true) === zoneId(zone, true) && sameTuple(proto, ct.reply, tuple)) return { ct, reply: true };
   }
   if (!ns.hasStored) return null;
   const icmp = isIcmp(proto);
   const hash = tupleHash(proto, tuple.src, tuple.dst, icmp ? tuple.icmpId : tuple.sport, icmp ? 0 : tuple.dport);
   for (const s of ns.stored(hash)) {
-    if (s.entry.proto !== proto || s.entry.zone !== zone || !sameTuple(proto, s.tuple, tuple)) continue;
+    if (s.entry.proto !== proto || !sameTuple(proto, s.tuple, tuple)) continue;
+    const { zone: both, zoneOrig, zoneReply } = s.entry;
+    if ((both !== 0 ? both : s.reply ? zoneReply : zoneOrig) !== zoneId(zone, s.reply)) continue;
     // Taken over once in this run already, and gone since (a closed connection that was opened again).
-    if (mine?.some((c) => c.source === s.entry.source) || run.isGone(s.entry)) return null;
+    if (wasTaken(run, ns, s.entry) || run.isGone(s.entry)) return null;
     const ct = fromEntry(s.entry);
     run.addConnection(ns, ct);
     return { ct, reply: s.reply };
   }
   return null;
+}
+
+/** Whether this run has made an entry of the snapshot one of its own connections. */
+function wasTaken(run: Run, ns: Ns, entry: CtEntry): boolean {
+  for (let t = run.tracked; t !== null; t = t.next) if (t.ns === ns && t.ct.source === entry.source) return true;
+  return false;
 }
 
 /** nf_ct_get_tuplepr and tcp_new, udp, icmp: whether this packet may begin a connection. */
@@ -95,7 +114,7 @@ export function trackIn(run: Run, ns: Ns, pkt: Packet): void {
     return;
   }
   const tuple = tupleOf(pkt);
-  let found = findConnection(run, ns, pkt.proto, tuple, pkt.zone);
+  let found = findConnection(run, ns, pkt.proto, tuple, pkt);
   if (found !== null && reopens(found, pkt)) {
     run.dropConnection(ns, found.ct);
     if (found.ct.source !== null) run.markGone(found.ct.source);
@@ -149,6 +168,7 @@ function newConnection(pkt: Packet, tuple: CtTuple): Connection {
     orig: tuple,
     reply: invertTuple(pkt.proto, tuple),
     zone: pkt.zone,
+    zoneDir: pkt.zoneDir,
     mark: 0,
     seenReply: false,
     assured: false,
@@ -186,7 +206,7 @@ function trackError(run: Run, ns: Ns, pkt: Packet): void {
   const inside = pkt.about;
   if (inside !== null) {
     const inverse = invertTuple(inside.proto, tupleOf(inside));
-    const found = findConnection(run, ns, inside.proto, inverse, pkt.zone);
+    const found = findConnection(run, ns, inside.proto, inverse, pkt);
     if (found !== null) {
       const tuple = found.reply ? found.ct.reply : found.ct.orig;
       if (sameIp(pkt.dst, tuple.dst)) {
@@ -201,12 +221,19 @@ function trackError(run: Run, ns: Ns, pkt: Packet): void {
 }
 
 /** nf_conntrack_confirm: the entry enters the table when its first packet leaves or arrives. */
-export function confirm(run: Run, ns: Ns, pkt: Packet): void {
+export function confirm(run: Run, ns: Ns, pkt: Packet): Fate | null {
   const ct = pkt.ct;
-  if (ct === null || ct.confirmed || pkt.ctInfo === "related") return;
+  if (ct === null || ct.confirmed || pkt.ctInfo === "related") return null;
+  // __nf_conntrack_confirm: another entry with either tuple. Only datagrams may clash (nf_ct_resolve_clash).
+  if (ct.proto === TCP) {
+    const clash = findConnection(run, ns, ct.proto, ct.reply, ct, ct) ?? findConnection(run, ns, ct.proto, ct.orig, ct, ct);
+    if (clash !== null) {
+      return { t: "lost", disposition: "dropped", ns, pkt, local: false, because: { text: "conntrack: another connection has the same addresses and ports already", source: clash.ct.source } };
+    }
+  }
   ct.confirmed = true;
   run.addConnection(ns, ct);
-  if (!run.recording) return;
+  if (!run.recording) return null;
   const nat = ct.srcNat || ct.dstNat;
   run.step(
     ns,
@@ -223,4 +250,5 @@ export function confirm(run: Run, ns: Ns, pkt: Packet): void {
       },
     },
   );
+  return null;
 }

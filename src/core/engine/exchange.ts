@@ -3,7 +3,7 @@ import { formatIp, ip4, ip6, sameIp, type Ip } from "../model/address.ts";
 import type { ClientResult, Disposition } from "../model/walk.ts";
 import { textOf, type Because, type Fate, type FrameFate } from "./fate.ts";
 import type { Ns } from "./ns.ts";
-import { sendFrom } from "./output.ts";
+import { sendFrom, type Routed } from "./output.ts";
 import { ACK, ICMP, IPV6_ICMP, Packet, PSH, SCTP, SYN, TCP, UDP } from "./packet.ts";
 import { answerTo, endpointText, errnoOf, mayComplain, sendIcmpError, sendReset } from "./replies.ts";
 import type { Run } from "./run.ts";
@@ -49,6 +49,7 @@ function request(a: Attempt): Packet {
   p.icmpType = a.proto === ICMP ? 8 : a.proto === IPV6_ICMP ? 128 : 0;
   p.tcpFlags = a.proto === TCP ? a.tcpFlags : 0;
   p.mark = a.mark;
+  p.hasSocket = true;
   p.ttl = a.ttl ?? 0;
   p.length = a.size !== null && a.proto !== TCP ? a.size : (SMALL[a.proto] ?? 60) + (a.to.v === 6 ? 20 : 0);
   p.df = a.proto === TCP || a.size !== null || a.to.v === 6;
@@ -63,10 +64,12 @@ export function sendRequest(run: Run, a: Attempt): FrameFate {
 /** Runs the attempt. Never throws. */
 export function attempt(run: Run, a: Attempt): Result {
   run.exactPort = a.exactPort;
-  const who: Asked = { src: a.to, dst: a.to, sport: 0, dport: 0, icmpId: 0 };
+  run.addEnd(a.from);
+  const who: Asked = { src: a.to, dst: a.to, sport: 0, dport: 0, icmpId: 0, routed: null };
   const fate = sendFrom(run, a.from, request(a), {
     // The socket keeps what connect() settled, whatever OUTPUT makes of the packet.
-    onRouted: (p) => Object.assign(who, { src: p.src, dst: p.dst, sport: p.sport, dport: p.dport, icmpId: p.icmpId }),
+    onRouted: (p, routed) => Object.assign(who, {
+      routed: p.v === 6 ? routed : null, src: p.src, dst: p.dst, sport: p.sport, dport: p.dport, icmpId: p.icmpId }),
   });
   return settle(run, a, who, fate as Fate);
 }
@@ -78,6 +81,8 @@ interface Asked {
   sport: number;
   dport: number;
   icmpId: number;
+  /** IPv6: the route that connect() found, which the socket keeps (ip6_dst_store). */
+  routed: Routed | null;
 }
 
 function ended(client: ClientResult, disposition: Disposition, because: Because): Result {
@@ -157,6 +162,7 @@ function settle(run: Run, a: Attempt, who: Asked, fate: Fate): Result {
 /** An ICMP error goes back; the client meets what becomes of it. */
 function complain(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "error" }>): Result {
   if (!mayComplain(fate.pkt)) return ended("timeout", fate.disposition, fate.because);
+  run.traversals = 0;
   const back = sendIcmpError(run, fate.ns, fate.pkt, fate.icmp) as Fate;
   if (back.t === "inconclusive") return ended("inconclusive", "inconclusive", back.because);
   if (
@@ -173,7 +179,8 @@ function complain(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "er
   if (!told.hard && a.proto === UDP)
     return ended(told.errno === "too-big" ? "too-big" : "timeout", fate.disposition, fate.because);
   if (told.errno === "too-big") return ended(a.proto === TCP ? "timeout" : "too-big", fate.disposition, fate.because);
-  if (told.errno === "other") return ended(a.proto === TCP ? "timeout" : "refused", fate.disposition, fate.because);
+  // ENOPROTOOPT and the like have no word of their own: the attempt is refused at once.
+  if (told.errno === "other") return ended("refused", fate.disposition, fate.because);
   return ended(told.errno, fate.disposition, fate.because);
 }
 
@@ -208,6 +215,8 @@ function judgeReset(a: Attempt, who: Asked, back: Fate, disposition: Disposition
 /** The server's answer, and for TCP the data after the handshake. */
 function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "delivered" }>): Result {
   const { ns, pkt } = fate;
+  if (!isIcmp(a.proto)) run.addEnd(ns);
+  run.traversals = 0;
   const seen = pkt.clone();
   const server = { at: ns.place, address: pkt.dst, port: pkt.dport, clientAddress: pkt.src };
   if (a.proto === TCP && (a.tcpFlags & (SYN | ACK)) !== SYN)
@@ -327,7 +336,9 @@ function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet): Resul
       ttl: a.ttl ?? 0,
     });
     if (a.size !== null) there.length = segment(a, server, seen);
-    const fate = sendFrom(run, a.from, there, { fixedSource: who.src }) as Fate;
+    there.hasSocket = true;
+    run.traversals = 0;
+    const fate = sendFrom(run, a.from, there, { fixedSource: who.src, ...(who.routed === null ? {} : { routed: who.routed }) }) as Fate;
     const lost = passed(run, a, who, fate, server);
     if (lost !== null) return lost;
     const back = answerTo(seen);

@@ -87,7 +87,7 @@ export function runHook(
   }
   const virtual = ipvs?.before(Number.POSITIVE_INFINITY) ?? null;
   if (virtual !== null) return virtual;
-  if (tracks && (hook === "postrouting" || hook === "input")) confirm(run, ns, pkt);
+  if (tracks && (hook === "postrouting" || hook === "input")) return confirm(run, ns, pkt);
   return null;
 }
 

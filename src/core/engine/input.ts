@@ -116,7 +116,8 @@ function route4(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
   if (pkt.dst.a === -1) return drop(ns, pkt, "dropped", "broadcasts are not answered", dev.link.source);
   if (pkt.dst.a >>> 28 === 0xe)
     return { t: "inconclusive", because: { text: "multicast is not modelled", source: null } };
-  const r = ns.fib(4).lookup(flowOf(pkt, dev));
+  const flow = flowOf(pkt, dev);
+  const r = ns.fib(4).lookup(flow);
   if (r.unknown !== null)
     return { t: "inconclusive", because: { text: `routes of ${ns.place} are not known: ${r.unknown}`, source: null } };
   showRoute(run, ns, pkt, r);
@@ -149,7 +150,7 @@ function route4(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
   if (r.error !== null) return noRoute4(ns, pkt, r);
   if (type !== "unicast")
     return drop(ns, pkt, "martian", `${formatIp(pkt.dst)} is ${type ?? "no destination"}`, r.route!.source);
-  const hop = selectHop(run, ns, r.route!, flowOf(pkt, dev));
+  const hop = selectHop(run, ns, r.route!, flow);
   if (hop === null)
     return drop(ns, pkt, "no-route", `${routeText(r.route!)} has no next hop that is up`, r.route!.source);
   const check = checkSource(ns, pkt, dev, hop.dev);

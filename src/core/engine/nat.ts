@@ -102,8 +102,8 @@ function inRange(ip: Ip, min: Ip, max: Ip): boolean {
 
 /** Whether another connection already answers to this reply (nf_nat_used_tuple). */
 function taken(run: Run, ns: Ns, ct: Connection, reply: CtTuple): boolean {
-  const found = findConnection(run, ns, ct.proto, reply, ct.zone);
-  return found !== null && found.ct !== ct;
+  const found = findConnection(run, ns, ct.proto, reply, ct, ct);
+  return found !== null;
 }
 
 /** nf_nat_l4proto_unique_tuple as far as it can be told: true when the kernel draws a source port at random, which is then marked so. */

@@ -1,5 +1,5 @@
 /** From a next hop's address to the MAC that frames for it carry: the neighbour table, else who would answer a request. */
-import { formatIp, inPrefix, ip4, type Ip } from "../model/address.ts";
+import { formatIp, inPrefix, ip4, ip6, type Ip } from "../model/address.ts";
 import type { Neighbour } from "../model/link.ts";
 import type { Source } from "../model/source.ts";
 import { addrType } from "./address-type.ts";
@@ -10,7 +10,8 @@ import type { Ns } from "./ns.ts";
 import { textOf, UNWANTED, type Fate } from "./fate.ts";
 import { transmit } from "./transmit.ts";
 import { arpHook } from "./link-hooks.ts";
-import { Packet } from "./packet.ts";
+import { runHook } from "./hooks.ts";
+import { IPV6_ICMP, Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
 
 export type Resolution =
@@ -112,7 +113,7 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
   let stopped: Fate | null = null;
   for (const { to, unknown } of answerersOf(dev, ip, sender)) {
     if (unknown !== null) return { t: "unknown", why: unknown };
-    const blocked = ip.v === 4 ? arpBlocked(run, dev, to, ip, sender) : null;
+    const blocked = ip.v === 4 ? arpBlocked(run, dev, to, ip, sender) : ndBlocked(run, dev, to, ip, sender);
     if (blocked !== null && blocked.t === "inconclusive") return { t: "unknown", why: textOf(blocked.because) };
     if (blocked !== null && stopped === null) stopped = blocked;
     const mac = blocked === null ? to.mac : null;
@@ -176,9 +177,11 @@ function arpBlocked(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | nul
 
 /** Whether request and reply get through the tunnel that a VXLAN device is; null when they do. */
 function carried(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null): Resolution | null {
-  if (to.link.kind.kind !== "vxlan" || ip.v === 6) return null;
+  if (to.link.kind.kind !== "vxlan") return null;
+  if (run.asking >= 2) return { t: "failed", why: `asking for ${formatIp(ip)} through ${from.name} takes asking through it again`, source: from.link.source };
   const { recording } = run;
   run.recording = false;
+  run.asking++;
   try {
     for (const [a, b] of [[from, to], [to, from]] as const) {
       const fate = transmit(run, a, arpMessage(a === from ? "request" : "reply", from, to, ip, sender));
@@ -188,6 +191,7 @@ function carried(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null):
     }
     return null;
   } finally {
+    run.asking--;
     run.recording = recording;
   }
 }
@@ -204,9 +208,48 @@ function arpMessage(operation: "request" | "reply", from: Device, to: Device, ip
   return p;
 }
 
+/** Solicitation and advertisement are ICMPv6, and meet the rules of both ends (ndisc_send_skb, ip6_mc_input); null when both pass. */
+function ndBlocked(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null): Fate | null {
+  if (sender === null || !(hasRules(from) || hasRules(to))) return null;
+  const { recording } = run;
+  run.recording = false;
+  try {
+    const ask6 = nd(135, sender, ip6(0xff020000, 0, 1, 0xff000000 | (ip.d & 0xffffff)), from.mac, "multicast");
+    const tell6 = nd(136, ip, sender, to.mac, "host");
+    for (const [p, a, b] of [[ask6, from, to], [tell6, to, from]] as const) {
+      const out = runHook(run, a.ns, "output", p, { iif: null, oif: a }) ?? runHook(run, a.ns, "postrouting", p, { iif: null, oif: a });
+      if (out !== null) return out;
+      const arrived = nd(p.icmpType, p.src, p.dst, a.mac, p.type);
+      const stopped = runHook(run, b.ns, "prerouting", arrived, { iif: b, oif: null }) ?? runHook(run, b.ns, "input", arrived, { iif: b, oif: null });
+      if (stopped !== null) return stopped;
+    }
+    return null;
+  } finally {
+    run.recording = recording;
+  }
+}
+
+function hasRules(dev: Device): boolean {
+  return HOOKS.some((h) => dev.ns.netfilter.chains(6, h).length > 0) || dev.ns.netfilter.unknown[6] !== null;
+}
+
+const HOOKS = ["prerouting", "input", "output", "postrouting"] as const;
+
+/** A neighbour discovery message (RFC 4861 §4.3, §4.4). */
+function nd(type: number, src: Ip, dst: Ip, mac: string | null, to: Packet["type"]): Packet {
+  const p = new Packet(6, src, dst, IPV6_ICMP);
+  p.icmpType = type;
+  p.ttl = 255;
+  p.length = 72;
+  p.type = to;
+  p.macSrc = mac;
+  return p;
+}
+
 /** arp_solicit: the packet's own source where it is local (arp_announce 0), else an address of the device. */
 function senderOf(ns: Ns, dev: Device, ip: Ip, pkt: Packet): Ip | null {
-  if (ip.v === 6) return dev.linkLocal();
+  // ndisc_solicit: the packet's own source where it is an address of the device.
+  if (ip.v === 6) return dev.addresses.some((a) => a.ip.key === pkt.src.key) ? pkt.src : dev.linkLocal();
   const own = pkt.v === 4 && ns.owner(pkt.src) !== null;
   // arp_announce 1: only where the target is of the same subnet; 2: never the packet's own.
   const announce = dev.conf.arpAnnounce;

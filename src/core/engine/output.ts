@@ -22,7 +22,11 @@ export interface SendOptions {
   /** Tunnel device that made the packet, which POSTROUTING sees as its incoming device. */
   skbDev?: Device | null;
   /** Called once the source is settled, before any rule has seen the packet. */
-  onRouted?: (pkt: Packet) => void;
+  onRouted?: (pkt: Packet, routed: Routed) => void;
+  /** The kernel's own packets: one lookup, however the source comes about (icmp_route_lookup). */
+  once?: boolean;
+  /** Route that the sender's socket has kept. */
+  routed?: Routed;
 }
 
 function flowFor(pkt: Packet, src: Ip | null, oif: Device | null): Flow {
@@ -36,7 +40,7 @@ function flowFor(pkt: Packet, src: Ip | null, oif: Device | null): Flow {
     proto: pkt.proto,
     sport: pkt.sport,
     dport: pkt.dport,
-    uid: pkt.uid,
+    uid: pkt.hasSocket ? pkt.uid : 0,
   };
 }
 
@@ -77,6 +81,11 @@ export function hopOf(run: Run, ns: Ns, r: FibResult, flow: Flow): Hop | null {
   return selectHop(run, ns, route, flow);
 }
 
+/** __mkroute_output: the loopback network's addresses do not leave by other devices, but with route_localnet. */
+function strayLoopback(src: Ip, dev: Device): boolean {
+  return src.v === 4 && src.a >>> 24 === 127 && !dev.isLoopback && !dev.conf.routeLocalnet;
+}
+
 /** fib_result_prefsrc, or RFC 6724 for IPv6: the source that routing chooses; null when the namespace has none. */
 function chooseSource(ns: Ns, r: FibResult, hop: Hop, dst: Ip): Ip | null {
   const route = r.route!;
@@ -99,7 +108,8 @@ function defaultTtl(ns: Ns, v: 4 | 6, dev: Device): number {
   return own !== null && own > 0 ? own : 64;
 }
 
-interface Routed {
+/** A route, and the next hop of it that was chosen. */
+export interface Routed {
   r: FibResult;
   hop: Hop;
 }
@@ -114,6 +124,7 @@ function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fa
     const r = fib.lookup(flow);
     if (r.unknown !== null) return unknownRoutes(ns, r.unknown);
     const hop = r.error === null ? hopOf(run, ns, r, flow) : null;
+    if (hop !== null && src !== null && strayLoopback(src, hop.dev)) return sendError(ns, pkt, { ...r, error: "EINVAL" });
     return hop === null ? sendError(ns, pkt, r.error === null ? { ...r, error: "ENETUNREACH" } : r) : { r, hop };
   };
   const first = look(fixed);
@@ -128,7 +139,8 @@ function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fa
   if ("t" in first) return first;
   pkt.src = chooseSource(ns, first.r, first.hop, pkt.dst) ?? ip4(0);
   // ip_route_connect: once more with the source; it can only differ where rules or several next hops look at it.
-  return fib.customRules || first.r.route!.nexthops.length > 1 ? look(pkt.src) : first;
+  const again = opts.once !== true && (fib.customRules || first.r.route!.nexthops.length > 1);
+  return again ? look(pkt.src) : first;
 }
 
 function noSource(ns: Ns, pkt: Packet, r: FibResult): Fate {
@@ -166,11 +178,11 @@ export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}):
     return { t: "inconclusive", because: { text: `${ns.place} is not known well enough: ${missing}`, source: null } };
   if (pkt.v === 4 ? pkt.dst.a >>> 28 === 0xe : pkt.dst.a >>> 24 === 0xff)
     return { t: "inconclusive", because: { text: "multicast is not modelled", source: null } };
-  const routed = routeOut(run, ns, pkt, opts);
+  const routed = opts.routed ?? routeOut(run, ns, pkt, opts);
   if ("t" in routed) return routed;
   const { r } = routed;
   let { hop } = routed;
-  opts.onRouted?.(pkt);
+  opts.onRouted?.(pkt, routed);
   if (pkt.ttl === 0) pkt.ttl = defaultTtl(ns, pkt.v, hop.dev);
   if (hop.dev === opts.skbDev) {
     // udp_tunnel_dst_lookup, ip_tunnel_xmit: a carrier that would leave by its own tunnel is dropped (-ELOOP).
@@ -233,6 +245,7 @@ function routeAgain(run: Run, ns: Ns, pkt: Packet): Routed | Fate {
   if (r.error !== null) return { ...(sendError(ns, pkt, r) as Extract<Fate, { t: "send-error" }>), rerouted: true };
   const hop = hopOf(run, ns, r, flow);
   if (hop === null) return sendError(ns, pkt, { ...r, error: "ENETUNREACH" });
+  if (strayLoopback(pkt.src, hop.dev)) return { ...(sendError(ns, pkt, { ...r, error: "EINVAL" }) as Extract<Fate, { t: "send-error" }>), rerouted: true };
   pkt.nextHop = hop.gateway ?? pkt.dst;
   show(run, ns, pkt, r);
   return { r, hop };

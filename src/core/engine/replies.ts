@@ -43,18 +43,18 @@ export function sendIcmpError(run: Run, ns: Ns, pkt: Packet, error: IcmpError): 
   e.layer = pkt.layer;
   e.length = Math.min(pkt.v === 4 ? 576 : 1280, pkt.length + 28);
   e.mark = reflectedMark(ns, pkt);
-  e.uid = 0;
   e.tos = pkt.v === 4 ? (pkt.tos & 0x1e) | 0xc0 : 0;
   attach(e, pkt);
   // The packet's own destination is the source where it is an address of this machine, else routing chooses.
   const local = addrType(ns, pkt.dst, null) === "local";
-  return sendFrom(run, ns, e, { fixedSource: local ? pkt.dst : null });
+  return sendFrom(run, ns, e, { fixedSource: local ? pkt.dst : null, once: true });
 }
 
 /** nf_send_reset, nf_send_reset6: a RST in the name of the packet's destination. */
 export function sendReset(run: Run, ns: Ns, pkt: Packet): FrameFate {
   const r = answerTo(pkt);
   r.tcpFlags = RST | ACK;
+  r.hasSocket = false;
   r.mark = reflectedMark(ns, pkt);
   attach(r, pkt);
   return sendFrom(run, ns, r, { fixedSource: pkt.dst });
@@ -68,7 +68,6 @@ export function answerTo(pkt: Packet): Packet {
   r.icmpId = pkt.icmpId;
   r.icmpType = isIcmp(pkt.proto) ? invertIcmpType(pkt.proto, pkt.icmpType) : 0;
   r.answer = true;
-  r.uid = 0;
   r.tcpFlags = pkt.proto === TCP ? SYN | ACK : 0;
   return r;
 }

@@ -18,7 +18,7 @@ import type {
 import type { ChainProgram, EvalState } from "./netfilter/program.ts";
 import type { Ns } from "./ns.ts";
 import type { Oracle } from "./oracle.ts";
-import type { Packet } from "./packet.ts";
+import { TCP, UDP, type Packet } from "./packet.ts";
 import { addrType } from "./address-type.ts";
 import type { Run } from "./run.ts";
 import { findSocket } from "./sockets.ts";
@@ -173,6 +173,10 @@ const SERVICES: RuleServices = {
 
   socket(ctx, opts): boolean | "unknown" {
     const c = own(ctx);
+    // xt_socket: TCP, UDP, and ICMP errors about them. What goes to whoever asked, or on in a connection, has a socket of just that flow.
+    const flow = c.pkt.about ?? c.pkt;
+    if (flow.proto !== TCP && flow.proto !== UDP) return false;
+    if (c.pkt.answer) return opts.transparent ? "unknown" : c.run.hasEnd(c.ns);
     const s = findSocket(c.ns, c.pkt, c.iif);
     if (s === "unknown") return "unknown";
     if (s === null) return false;

@@ -14,6 +14,13 @@ import type { World } from "./world.ts";
 
 /** More devices than this and the packet goes in circles: IP's TTL bounds routed loops, this bounds bridged ones. */
 export const MAX_TRAVERSALS = 600;
+/** A connection of a namespace's table, in a list. */
+export interface Tracked {
+  readonly ns: Ns;
+  readonly ct: Connection;
+  next: Tracked | null;
+}
+
 export class Run {
   readonly world: World;
   readonly oracle: Oracle;
@@ -26,10 +33,13 @@ export class Run {
   /** Off while frames are tried out that may not be wanted where they go, and after the first packet of each direction. */
   recording: boolean;
   traversals = 0;
-  /** Confirmed connections that this run made or took over from the snapshot, by namespace. */
-  private readonly connections = new Map<Ns, Connection[]>();
+  /** Requests for neighbours that go through a tunnel, within each other. */
+  asking = 0;
+  /** Confirmed connections that this run made or took over from the snapshot, oldest first. */
+  tracked: Tracked | null = null;
+  private newest: Tracked | null = null;
   /** Choices that a hash of the flow makes: the same flow gets the same answer again. */
-  private readonly hashed = new Map<string, number>();
+  private hashed: Map<string, number> | null = null;
   private readonly ctx: HookContext;
 
   constructor(world: World, oracle: Oracle, withSteps: boolean, allRules: boolean) {
@@ -114,20 +124,22 @@ export class Run {
     );
   }
 
-  connectionsOf(ns: Ns): Connection[] | undefined {
-    return this.connections.get(ns);
-  }
-
   addConnection(ns: Ns, ct: Connection): void {
-    const list = this.connections.get(ns);
-    if (list === undefined) this.connections.set(ns, [ct]);
-    else list.push(ct);
+    const added: Tracked = { ns, ct, next: null };
+    if (this.newest === null) this.tracked = added;
+    else this.newest.next = added;
+    this.newest = added;
   }
 
   dropConnection(ns: Ns, ct: Connection): void {
-    const list = this.connections.get(ns);
-    const i = list?.indexOf(ct) ?? -1;
-    if (i >= 0) list!.splice(i, 1);
+    let before: Tracked | null = null;
+    for (let t = this.tracked; t !== null; before = t, t = t.next) {
+      if (t.ns !== ns || t.ct !== ct) continue;
+      if (before === null) this.tracked = t.next;
+      else before.next = t.next;
+      if (this.newest === t) this.newest = before;
+      return;
+    }
   }
 
   /** Neighbours that devices have learned from requests in this run: who asks is known to whoever answers. */
@@ -141,6 +153,17 @@ export class Run {
 
   learnedMac(dev: Device, ip: Ip): string | null {
     return this.learned.get(dev)?.get(ip.key) ?? null;
+  }
+
+  /** Namespaces where a program has one end of the conversation. */
+  private readonly ends = new Set<Ns>();
+
+  addEnd(ns: Ns): void {
+    this.ends.add(ns);
+  }
+
+  hasEnd(ns: Ns): boolean {
+    return this.ends.has(ns);
   }
 
   /** Connections that IPVS has scheduled in this run. */
@@ -166,20 +189,22 @@ export class Run {
 
   /** A choice by hash: asked of the oracle once per `key`. */
   chooseHashed(key: string, weights: readonly number[]): number {
-    let i = this.hashed.get(key);
+    const hashed = (this.hashed ??= new Map());
+    let i = hashed.get(key);
     if (i === undefined) {
       i = this.oracle.choose(weights);
-      this.hashed.set(key, i);
+      hashed.set(key, i);
     }
     return i;
   }
 
   /** An unknown that has one answer throughout a run, however often it is met. */
   unknownOnce(key: string, why: string, source: Source | null): boolean {
-    let i = this.hashed.get(key);
+    const hashed = (this.hashed ??= new Map());
+    let i = hashed.get(key);
     if (i === undefined) {
       i = this.oracle.unknown(why, source) ? 1 : 0;
-      this.hashed.set(key, i);
+      hashed.set(key, i);
     }
     return i === 1;
   }

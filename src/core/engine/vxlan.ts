@@ -84,9 +84,11 @@ export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
       },
     };
   if (run.recording) run.step(ns, pkt, "fdb", `${mac} dev ${dev.name} dst ${formatIp(remote.ip)}`, remote.source);
+  const straight = bypass(run, dev, pkt, remote);
+  if (straight !== null) return straight;
   const outer = new Packet(remote.ip.v, kind.local ?? remote.ip, remote.ip, UDP);
   outer.layer = pkt.layer + 1;
-  outer.sport = 49152 + ((pkt.sport * 31 + pkt.dport) & 0x3fff); // udp_flow_src_port: a hash of the flow
+  outer.sport = carrierPort(ns, pkt);
   outer.randomSport = true;
   outer.dport = remote.port;
   outer.ttl = kind.ttl;
@@ -99,6 +101,29 @@ export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
   if (run.recording) run.step(ns, outer, "tunnel", `${dev.name}: into VXLAN ${remote.vni}`, source);
   const fate = sendFrom(run, ns, outer, { oif: via, fixedSource: kind.local, skbDev: dev });
   return tunnelFate(fate, pkt);
+}
+
+/** udp_flow_src_port: a hash of the flow with a secret. This number stands for it, and is none that a recorded connection has. */
+function carrierPort(ns: Ns, pkt: Packet): number {
+  const used = ns.world.usedPorts();
+  let port = 49152 + ((pkt.sport * 31 + pkt.dport) & 0x3fff);
+  while (used.has(port) && port < 65535) port++;
+  return port;
+}
+
+/**
+ * vxlan_encap_bypass: a remote that is an address of this very namespace. The frame goes straight to the device of that VNI,
+ * counts as addressed to it, and is not asked whose MAC it came from. Null when the remote is elsewhere.
+ */
+function bypass(run: Run, dev: Device, pkt: Packet, remote: Remote): FrameFate | null {
+  const { ns } = dev;
+  if (ns.owner(remote.ip) === null) return null;
+  const to = ns.devices.find((d) => d.link.kind.kind === "vxlan" && d.link.kind.id === remote.vni && d.link.kind.port === remote.port && d.link.up);
+  const text = `${dev.name}: the remote ${formatIp(remote.ip)} is ${ns.place} itself`;
+  if (to === undefined) return { t: "lost", disposition: "dropped", ns, pkt, local: false, because: { text, source: remote.source } };
+  if (run.recording) run.step(ns, pkt, "tunnel", text, remote.source);
+  pkt.macDst = to.mac;
+  return receive(run, to, pkt);
 }
 
 /** What becomes of the carrier becomes of what it carries: errors about the carrier reach only the tunnel's own namespace. */

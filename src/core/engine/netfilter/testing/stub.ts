@@ -37,6 +37,7 @@ export function connection(pkt: Packet, fields: Partial<Connection> = {}): Conne
     orig: { src, dst, sport, dport, icmpType, icmpCode, icmpId },
     reply: { src: dst, dst: src, sport: dport, dport: sport, icmpType: 0, icmpCode, icmpId },
     zone: 0,
+    zoneDir: "both",
     mark: 0,
     seenReply: false,
     assured: false,

@@ -86,13 +86,10 @@ export function owner(m: OwnerMatch): Test {
   const { what, not, range } = m;
   return (s) => {
     const { pkt } = s;
-    const local = pkt.locallyMade || s.hook === "output";
-    if (!local) return not ? YES : NO;
-    if (what === "socket-exists") {
-      if (pkt.hasSocket || pkt.uid !== null) return not ? NO : YES;
-      s.why = "whether the packet comes from a socket is not known";
-      return MAYBE;
-    }
+    // Forwarded packets and what the kernel makes itself have no socket of a program.
+    const owned = (pkt.locallyMade || s.hook === "output") && (pkt.hasSocket || pkt.uid !== null);
+    if (!owned) return not ? YES : NO;
+    if (what === "socket-exists") return not ? NO : YES;
     const id = what === "uid" ? pkt.uid : pkt.gid;
     if (id === null || range === null || (what === "gid" && m.supplGroups)) {
       s.why = `the ${what === "uid" ? "user" : "group"} that sends the packet is not known`;
