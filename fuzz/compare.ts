@@ -14,6 +14,10 @@ const RESULT: Record<string, string> = {
   EINVAL: "invalid",
   EMSGSIZE: "too-big",
   ETIMEDOUT: "timeout",
+  // The contract has no word for these two; the nearest: a protocol unreachable ends the attempt at once, and without
+  // any address to send from (ip6_dst_lookup_tail) nothing is reachable.
+  ENOPROTOOPT: "refused",
+  EADDRNOTAVAIL: "network-unreachable",
 };
 
 /** What an agent saw, in the words of the contract; an errno that it has no word for stays as `errno:NAME`. */

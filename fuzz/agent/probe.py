@@ -157,7 +157,13 @@ class Watch:
             else:
                 s.bind(("::" if v6 else "0.0.0.0", p["sport"]))
             step = "connect"
-            if proto == "tcp":
+            if proto == "icmp":
+                # As ping(8): not connected, so that the route is looked up once, without a source.
+                self.poll.register(s.fileno(), select.EPOLLIN)
+                step = "send"
+                data = struct.pack(">BBHHH", 128 if v6 else 8, 0, 0, p["sport"], 1)
+                s.sendto(data.ljust(max(len(data), p.get("size", 64 + (40 if v6 else 20)) - (40 if v6 else 20)), b"."), (p["to"], 0))
+            elif proto == "tcp":
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RST)
                 code = s.connect_ex((p["to"], p["port"]))
                 if code not in (0, errno.EINPROGRESS):
@@ -167,13 +173,8 @@ class Watch:
                 s.connect((p["to"], p.get("port") or 0))
                 self.poll.register(s.fileno(), select.EPOLLIN)
                 step = "send"
-                header = 40 if v6 else 20
-                if proto == "udp":
-                    data = b"kwf%d " % i
-                    s.send(data.ljust(max(len(data), p.get("size", 0) - header - 8), b"."))
-                else:
-                    data = struct.pack(">BBHHH", 128 if v6 else 8, 0, 0, p["sport"], 1)
-                    s.send(data.ljust(max(len(data), p.get("size", 64 + header) - header), b"."))
+                data = b"kwf%d " % i
+                s.send(data.ljust(max(len(data), p.get("size", 0) - (40 if v6 else 20) - 8), b"."))
         except OSError as e:
             self.settle(i, errno=errno.errorcode.get(e.errno, str(e.errno)), at=step)
 

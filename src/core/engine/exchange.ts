@@ -1,6 +1,7 @@
 /** One whole attempt to talk: the client's packet, what comes back, and what the calling program meets in the end. */
 import { formatIp, ip4, ip6, sameIp, type Ip } from "../model/address.ts";
 import type { ClientResult, Disposition } from "../model/walk.ts";
+import type { Device } from "./device.ts";
 import { textOf, type Because, type Fate, type FrameFate } from "./fate.ts";
 import type { Ns } from "./ns.ts";
 import { sendFrom, type Routed } from "./output.ts";
@@ -227,6 +228,10 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
       because: { text: "a packet in the middle of a connection: nothing can be said of an answer", source: null },
     };
   const reply = answerTo(pkt);
+  // What answers is the socket that was reached: its device binds the answer, its owner is the answer's.
+  const bound = fate.socket?.dev == null ? null : (ns.byName.get(fate.socket.dev) ?? null);
+  reply.hasSocket = fate.socket !== undefined;
+  reply.uid = fate.socket?.uid ?? null;
   reply.length = isIcmp(a.proto) && a.size !== null ? a.size : reply.length;
   if (a.proto === UDP && fate.ns.owner(pkt.dst) === null) {
     const text = `${formatIp(pkt.dst)} is no address of ${ns.place}: whether the program can answer from it is up to its socket's options`;
@@ -239,11 +244,11 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
       if (!run.unknownOnce(`udp source ${ns.place}`, text, fate.because.source)) reply.src = other;
     }
   }
-  const back = sendFrom(run, ns, reply, { fixedSource: reply.src }) as Fate;
+  const back = sendFrom(run, ns, reply, { fixedSource: reply.src, oif: bound }) as Fate;
   const failure = backAt(a, who, back);
   if (failure !== null) return failure;
   if (a.proto === TCP) {
-    const broken = talk(run, a, who, ns, seen);
+    const broken = talk(run, a, who, ns, seen, bound);
     if (broken !== null) return broken;
   }
   return {
@@ -322,7 +327,7 @@ function dispositionOf(f: Extract<Fate, { t: "lost" | "error" | "reset" | "send-
 }
 
 /** Data both ways after the handshake, on the connection that it made. Null when it passes. */
-function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet): Result | null {
+function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet, bound: Device | null): Result | null {
   const { recording } = run;
   run.recording = false;
   try {
@@ -344,7 +349,7 @@ function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet): Resul
     const back = answerTo(seen);
     back.tcpFlags = ACK | PSH;
     if (a.size !== null) back.length = there.length;
-    return backAt(a, who, sendFrom(run, server, back, { fixedSource: seen.dst }) as Fate);
+    return backAt(a, who, sendFrom(run, server, back, { fixedSource: seen.dst, oif: bound }) as Fate);
   } finally {
     run.recording = recording;
   }

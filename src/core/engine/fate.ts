@@ -1,4 +1,5 @@
 /** How the way of one packet ends, before that is put into the words of an outcome. */
+import type { Socket } from "../model/socket.ts";
 import type { Source } from "../model/source.ts";
 import type { Disposition } from "../model/walk.ts";
 import type { Ns } from "./ns.ts";
@@ -22,7 +23,7 @@ export interface IcmpError {
 
 export type Fate =
   /** Reached a socket (or the kernel's own echo) in `ns`. */
-  | { t: "delivered"; ns: Ns; pkt: Packet; because: Because; wildcard: boolean }
+  | { t: "delivered"; ns: Ns; pkt: Packet; because: Because; wildcard: boolean; socket?: Socket }
   /** Accepted by INPUT, but nothing listens: RST or port unreachable goes back. */
   | { t: "no-listener"; ns: Ns; pkt: Packet; because: Because }
   /** Silently gone. */

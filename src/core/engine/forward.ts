@@ -64,6 +64,7 @@ export function forward(run: Run, ns: Ns, from: Device, pkt: Packet, hop: Hop, r
     };
   }
   pkt.ttl--;
+  pkt.forwardedBy = { hop, route };
   pkt.nextHop = hop.gateway ?? pkt.dst;
   const fate = runHook(run, ns, "forward", pkt, { iif: from, oif: hop.dev });
   return fate ?? finish(run, ns, from, pkt, hop);

@@ -101,7 +101,7 @@ function toSocket(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
     };
   if (s !== null) {
     if (run.recording) run.step(ns, pkt, "socket", socketText(s), s.source);
-    return { t: "delivered", ns, pkt, wildcard: s.ip === null, because: { text: () => socketText(s), source: s.source } };
+    return { t: "delivered", ns, pkt, wildcard: s.ip === null, because: { text: () => socketText(s), source: s.source }, socket: s };
   }
   const other = ns.model.sockets.find((o) => o.proto === protoName(pkt.proto) && o.port === pkt.dport);
   const near = other === undefined ? "" : `; ${socketText(other)} does not take it`;

@@ -119,7 +119,11 @@ function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatReq
   const { minPort, maxPort } = req;
   if (minPort === null || maxPort === null) {
     // Without a range a destination port stays; a source port moves when asked to, or when its tuple is taken.
-    if (!src || !(req.random || req.randomFully || taken(run, ns, ct, invertTuple(ct.proto, next)))) return false;
+    if (!src) return false;
+    const clash = taken(run, ns, ct, invertTuple(ct.proto, next));
+    if (!clash && !req.random && !req.randomFully) return false;
+    // The number stands for one that the kernel draws; it must not be one that is in use.
+    for (let tries = 0; tries < 64 && taken(run, ns, ct, invertTuple(ct.proto, next)); tries++) set(port() >= 65535 ? 1024 : port() + 1);
     ct.randomReply = true;
     return true;
   }

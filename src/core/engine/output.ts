@@ -171,6 +171,7 @@ function show(run: Run, ns: Ns, pkt: Packet, r: FibResult): void {
 export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}): FrameFate {
   if (opts.fixedSource !== undefined && opts.fixedSource !== null) pkt.src = opts.fixedSource;
   pkt.locallyMade = true;
+  pkt.forwardedBy = null;
   // ip_route_output_key_hash_rcu: no destination is this host itself.
   if (pkt.v === 4 && pkt.dst.a === 0) pkt.dst = pkt.src.a === 0 || pkt.src.a === pkt.dst.a ? ip4(0x7f000001) : pkt.src;
   const missing = ns.missing("addr") ?? ns.missing("sysctl");

@@ -1,6 +1,8 @@
 /** The packet that a walk carries: sk_buff reduced to what decides its way. Mutable; one path of a walk owns it. */
 import type { Ip } from "../model/address.ts";
+import type { Route } from "../model/route.ts";
 import type { Connection } from "./connection.ts";
+import type { Hop } from "./next-hop.ts";
 
 export const ICMP = 1;
 export const TCP = 6;
@@ -79,6 +81,8 @@ export class Packet {
   inner: Packet | null = null;
   /** Answers of a server and errors about a client's packet: no new request, so no listener is looked for. */
   answer = false;
+  /** The route that forwards it (skb_dst of an input route); null while it is not being forwarded. */
+  forwardedBy: { hop: Hop; route: Route } | null = null;
   /** IPVS has dealt with it (skb->ipvs_property). */
   ipvs = false;
   /** VXLAN network identifier of a carrier. */

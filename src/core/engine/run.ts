@@ -143,27 +143,28 @@ export class Run {
   }
 
   /** Neighbours that devices have learned from requests in this run: who asks is known to whoever answers. */
-  private readonly learned = new Map<Device, Map<number | string, string>>();
+  private learned: Map<Device, Map<number | string, string>> | null = null;
 
   learn(dev: Device, ip: Ip, mac: string): void {
-    let known = this.learned.get(dev);
-    if (known === undefined) this.learned.set(dev, (known = new Map()));
+    const learned = (this.learned ??= new Map());
+    let known = learned.get(dev);
+    if (known === undefined) learned.set(dev, (known = new Map()));
     known.set(ip.key, mac);
   }
 
   learnedMac(dev: Device, ip: Ip): string | null {
-    return this.learned.get(dev)?.get(ip.key) ?? null;
+    return this.learned?.get(dev)?.get(ip.key) ?? null;
   }
 
   /** Namespaces where a program has one end of the conversation. */
-  private readonly ends = new Set<Ns>();
+  private ends: Set<Ns> | null = null;
 
   addEnd(ns: Ns): void {
-    this.ends.add(ns);
+    (this.ends ??= new Set()).add(ns);
   }
 
   hasEnd(ns: Ns): boolean {
-    return this.ends.has(ns);
+    return this.ends?.has(ns) ?? false;
   }
 
   /** Connections that IPVS has scheduled in this run. */

@@ -2,7 +2,7 @@
 import { formatIp } from "../model/address.ts";
 import { bridgeReceive, bridgeTransmit } from "./bridge.ts";
 import { isGroup, type Device } from "./device.ts";
-import { UNWANTED, type FrameFate } from "./fate.ts";
+import { UNWANTED, type Fate, type FrameFate } from "./fate.ts";
 import { ipReceive } from "./input.ts";
 import { deviceHook } from "./link-hooks.ts";
 import { ipTunnelTransmit } from "./ip-tunnel.ts";
@@ -100,6 +100,8 @@ export function transmit(run: Run, dev: Device, pkt: Packet): FrameFate {
 /** veth_forward_skb, and skb_scrub_packet when it changes namespace. */
 function cross(run: Run, from: Device, to: Device, pkt: Packet): FrameFate {
   if (!to.link.up) return lost(to, pkt, `${to.name} is down`);
+  // is_skb_forwardable: the receiving end's MTU counts, with room for a VLAN tag.
+  if (pkt.length > to.mtu + 4) return { ...(lost(to, pkt, `${pkt.length} bytes do not fit ${to.ns.place} ${to.name}, whose MTU is ${to.mtu}`) as Fate), disposition: "too-big" } as Fate;
   if (from.ns !== to.ns) pkt.mark = 0;
   return receive(run, to, pkt);
 }
@@ -116,6 +118,7 @@ export function receive(run: Run, dev: Device, pkt: Packet): FrameFate {
   pkt.zoneDir = "both";
   pkt.nextHop = null;
   pkt.hasSocket = false;
+  pkt.forwardedBy = null;
   pkt.ipvs = false;
   pkt.tproxied = null;
   pkt.locallyMade = false;

@@ -5,6 +5,8 @@ import type { Source } from "../model/source.ts";
 import type { Device } from "./device.ts";
 import type { FrameFate } from "./fate.ts";
 import type { Ns } from "./ns.ts";
+import { forward } from "./forward.ts";
+import { runHook } from "./hooks.ts";
 import { sendFrom } from "./output.ts";
 import { Packet, UDP } from "./packet.ts";
 import type { Run } from "./run.ts";
@@ -112,18 +114,23 @@ function carrierPort(ns: Ns, pkt: Packet): number {
 }
 
 /**
- * vxlan_encap_bypass: a remote that is an address of this very namespace. The frame goes straight to the device of that VNI,
- * counts as addressed to it, and is not asked whose MAC it came from. Null when the remote is elsewhere.
+ * vxlan_encap_bypass: a remote that is an address of this very namespace. The frame goes straight to the device of that VNI and
+ * comes in there, still with its connection and its route: what was being forwarded is forwarded again, until its TTL runs
+ * out; what starts here is discarded (dst_discard). Null when the remote is elsewhere.
  */
 function bypass(run: Run, dev: Device, pkt: Packet, remote: Remote): FrameFate | null {
   const { ns } = dev;
   if (ns.owner(remote.ip) === null) return null;
   const to = ns.devices.find((d) => d.link.kind.kind === "vxlan" && d.link.kind.id === remote.vni && d.link.kind.port === remote.port && d.link.up);
   const text = `${dev.name}: the remote ${formatIp(remote.ip)} is ${ns.place} itself`;
-  if (to === undefined) return { t: "lost", disposition: "dropped", ns, pkt, local: false, because: { text, source: remote.source } };
+  const lost: FrameFate = { t: "lost", disposition: "dropped", ns, pkt, local: false, because: { text, source: remote.source } };
+  if (to === undefined) return lost;
   if (run.recording) run.step(ns, pkt, "tunnel", text, remote.source);
-  pkt.macDst = to.mac;
-  return receive(run, to, pkt);
+  pkt.type = "host";
+  const route = pkt.forwardedBy;
+  const fate = runHook(run, ns, "prerouting", pkt, { iif: to, oif: null });
+  if (fate !== null) return fate;
+  return route === null ? lost : forward(run, ns, to, pkt, route.hop, route.route);
 }
 
 /** What becomes of the carrier becomes of what it carries: errors about the carrier reach only the tunnel's own namespace. */
