@@ -58,7 +58,7 @@ async function onePhase(agent: Agent, world: World, items: Item[], refusals: Ref
   });
 }
 
-const isV6 = (line: string): boolean => !line.startsWith("link") && (/[0-9a-f]*:[0-9a-f]*:/.test(line.replace(/lladdr \S+|address \S+/g, "")) || / family6$/.test(line) || / proto6 /.test(line));
+const isV6 = (line: string): boolean => !line.startsWith("link") && (/[0-9a-f]*:[0-9a-f]*:/.test(line.replace(/lladdr \S+|address \S+/g, "")) || line.endsWith(" family6") || / proto6 /.test(line));
 
 /** Replaces all rules and sets. Lines that a tool refuses are taken out of `ruleset.items`, so that it says what is really there. */
 export async function applyRuleset(agent: Agent, world: World, ruleset: Ruleset): Promise<Refusal[]> {

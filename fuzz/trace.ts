@@ -48,10 +48,10 @@ export function handles(nftText: string): Map<string, number> {
     if (c) {
       chain = c[1]!;
       n = 0;
-    } else if (/^\t\}/.test(line)) chain = null;
-    else if (chain !== null && /^\t\t/.test(line)) {
+    } else if (line.startsWith("\t}")) chain = null;
+    else if (chain !== null && line.startsWith("\t\t")) {
       const h = /# handle (\d+)$/.exec(line);
-      if (h && !/^\t\ttype /.test(line)) out.set(`${table} ${chain} ${h[1]}`, n++);
+      if (h && !line.startsWith("\t\ttype ")) out.set(`${table} ${chain} ${h[1]}`, n++);
     }
   }
   return out;
@@ -135,7 +135,7 @@ function ruleIndex(file: string, line: number, files: Files, cache: Map<string, 
       const d = /^\tchain (\S+) \{/.exec(text);
       if (d) chain = d[1]!;
       const key = `${table} ${c ? c[1] : chain}`;
-      if (c || (/^\t\t.*# handle \d+$/.test(text) && !/^\t\ttype /.test(text))) {
+      if (c || (/^\t\t.*# handle \d+$/.test(text) && !text.startsWith("\t\ttype "))) {
         const n = counts.get(key) ?? 0;
         counts.set(key, n + 1);
         lines!.set(i + 1, n);

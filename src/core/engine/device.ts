@@ -83,6 +83,8 @@ export class Device implements RuleDevice {
   readonly neigh6 = new Map<number | string, Neighbour>();
   /** Whom a broadcast from here reaches (neighbour.ts); null until first asked. */
   domain: BroadcastDomain | null = null;
+  /** Neighbour entries of the device that lead nowhere any more; null until they were looked for. */
+  leftovers: ReadonlySet<Neighbour> | null = null;
   /** Who answers requests that leave by the device, by address and sender, as far as anyone asked. */
   answerers: Map<string, readonly Answerer[]> | null = null;
   /** Why what passes the device is not known: a program runs there. Undefined until it was asked. */

@@ -68,14 +68,25 @@ function domainOf(dev: Device): BroadcastDomain {
   return dev.domain;
 }
 
+/** Learned entries of a device whose MAC nobody has, as far as can be told. State only: found once for each device. */
+function leftoversOf(dev: Device): ReadonlySet<Neighbour> {
+  if (dev.leftovers === null) {
+    const { macs, gap } = domainOf(dev);
+    const gone = (e: Neighbour): boolean => e.state !== "PERMANENT" && e.state !== "NOARP" && !macs.has(e.mac);
+    dev.leftovers = gap !== null ? NO_LEFTOVERS : new Set([...dev.neigh4.values(), ...dev.neigh6.values()].filter(gone));
+    if (dev.leftovers.size === 0) dev.leftovers = NO_LEFTOVERS;
+  }
+  return dev.leftovers;
+}
+
+const NO_LEFTOVERS: ReadonlySet<Neighbour> = new Set();
+
 /**
  * Whether a neighbour entry still leads somewhere. Entries that the kernel learned are checked when used (NUD_DELAY, NUD_PROBE):
  * one whose MAC nobody has any more loses the packets of the first seconds and has failed from then on, so either can be met.
  */
 function isThere(run: Run, dev: Device, ip: Ip, entry: Neighbour): boolean {
-  if (entry.state === "PERMANENT" || entry.state === "NOARP") return true;
-  const { macs, gap } = domainOf(dev);
-  if (gap !== null || macs.has(entry.mac)) return true;
+  if (!leftoversOf(dev).has(entry)) return true;
   const why = `the entry of ${formatIp(ip)} on ${dev.ns.place} ${dev.name} is a leftover (${entry.state}): nobody has ${entry.mac} any more, and the kernel finds out some seconds after the next packet`;
   return !run.unknownOnce(`leftover ${dev.ns.place} ${dev.name} ${ip.key}`, why, entry.source);
 }

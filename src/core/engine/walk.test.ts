@@ -58,7 +58,7 @@ describe("a routed line of three", () => {
     ["TTL runs out", [], { ttl: 1 }, "host-unreachable ttl-exceeded"],
     ["too big for the second link", [{ links: [link(12, "ra", ["10.1.0.1/24"], { peer: 2 }), link(13, "rb", ["10.2.0.1/24"], { peer: 3, mtu: 1400 })] }], { proto: "icmp", size: 1450 }, "too-big too-big"],
     ["too big for one's own link", [], { proto: "udp", size: 1600 }, "too-big too-big"],
-    ["TCP learns the path's MTU", [{ links: [link(12, "ra", ["10.1.0.1/24"], { peer: 2 }), link(13, "rb", ["10.2.0.1/24"], { peer: 3, mtu: 1400 })] }], { size: 1500 }, "answered delivered"],
+    ["TCP learns the path's MTU", [{ routes: [route("10.2.0.0/24 dev rb", { mtu: 1400, metric: -1 })] }], { size: 1500 }, "answered delivered"],
     ["dropped in FORWARD", [{ iptables: rules("-A FORWARD -p tcp -j DROP") }], {}, "timeout dropped"],
     ["the answer dropped", [{ iptables: rules("-A FORWARD -s 10.2.0.0/24 -j DROP") }], {}, "timeout dropped"],
     ["data dropped after the handshake", [{ iptables: rules("-A FORWARD -d 10.2.0.0/24 -m conntrack --ctstate ESTABLISHED -j DROP") }], {}, "timeout dropped"],

@@ -1,4 +1,5 @@
 /** What the runner keeps of a chain: its index and, where packets came by, its rules laid out for running. */
+import type { NatRequest } from "./context.ts";
 import { IndexNode } from "./index.ts";
 import { NEXT } from "./program.ts";
 import type { ChainProgram, Effect, EvalState, Fork, Guard, RuleProgram, Test, WordTest } from "./program.ts";
@@ -20,50 +21,55 @@ export class Entry {
   /** The one to ask next; null at the end. */
   next: Entry | null = null;
   readonly guards: number;
-  readonly src: number;
-  readonly srcMask: number;
+  /** The rules of a choice in order, else null; then the conditions are those that they share. */
+  readonly members: readonly Entry[] | null;
   readonly dst: number;
   readonly dstMask: number;
-  readonly proto: number;
-  /** What a match comes to, where that is one verdict and nothing else; NEXT: `fork` or `effects` tell. */
-  readonly code: number;
   readonly tests: readonly Test[] | null;
-  readonly fork: Fork | null;
-  readonly rule: RuleProgram;
-  readonly effects: readonly Effect[];
+  /** What a match comes to, where that is one verdict and nothing else; NEXT: `nat`, `fork` or `effects` tell. */
+  readonly code: number;
   /** Where a jump or goto of `code` leads; else null. */
   readonly to: ChainProgram | null;
+  readonly proto: number;
   /** Weights of [match, no match]; null when the tests alone decide. */
   readonly chance: readonly number[] | null;
-  /** The rules of a choice in order, else null; then `tests` are those that they share. */
-  readonly members: readonly Entry[] | null;
+  readonly nat: NatRequest | null;
+  readonly fork: Fork | null;
+  readonly src: number;
+  readonly srcMask: number;
+  readonly rule: RuleProgram;
+  readonly effects: readonly Effect[];
+  /** A match does nothing at all. */
+  readonly idle: boolean;
   /** Chances of each member to be the first that matches, then that of none if that can be. */
   readonly shares: readonly number[];
 
   /** `like`: an entry that asks the same of every packet; its conditions are taken over. */
   constructor(rule: RuleProgram, members: readonly Entry[] | null, shares: readonly number[], like: Entry | null) {
     const { src, dst, proto } = (like === null ? rule.guard : null) ?? NO_GUARD;
+    const outright = members === null ? (rule.outright ?? null) : null;
     this.guards = like === null ? bits(src, SRC, NOT_SRC) | bits(dst, DST, NOT_DST) | bits(proto, PROTO, NOT_PROTO) : like.guards;
-    this.src = like === null ? (src?.word ?? 0) : like.src;
-    this.srcMask = like === null ? (src?.mask ?? 0) : like.srcMask;
+    this.members = members;
     this.dst = like === null ? (dst?.word ?? 0) : like.dst;
     this.dstMask = like === null ? (dst?.mask ?? 0) : like.dstMask;
-    this.proto = like === null ? (proto?.word ?? 0) : like.proto;
-    if (like === null) {
-      const { tests } = rule;
-      this.tests = tests.length === 0 ? null : tests;
-    } else this.tests = like.tests;
-    this.rule = rule;
-    this.effects = members === null ? rule.effects : NO_EFFECTS;
-    this.fork = members === null ? (rule.fork?.() ?? null) : null;
-    const outright = rule.outright ?? null;
+    this.tests = like === null ? listed(rule.tests) : like.tests;
     this.code = outright === null ? NEXT : outright.code;
     this.to = outright === null ? null : outright.chain;
+    this.proto = like === null ? (proto?.word ?? 0) : like.proto;
     this.chance = rule.random === null ? null : [rule.random.num, rule.random.den - rule.random.num];
-    this.members = members;
+    const told = members !== null || outright !== null;
+    this.nat = told ? null : (rule.nat ?? null);
+    this.fork = told || this.nat !== null ? null : (rule.fork?.() ?? null);
+    this.src = like === null ? (src?.word ?? 0) : like.src;
+    this.srcMask = like === null ? (src?.mask ?? 0) : like.srcMask;
+    this.rule = rule;
+    this.effects = told || this.nat !== null || this.fork !== null ? NO_EFFECTS : rule.effects;
+    this.idle = !told && this.nat === null && this.fork === null && this.effects.length === 0;
     this.shares = shares;
   }
 }
+
+const listed = (tests: readonly Test[]): readonly Test[] | null => (tests.length === 0 ? null : tests);
 
 const NO_GUARD: Guard = {};
 const NO_EFFECTS: readonly Effect[] = [];

@@ -2,7 +2,7 @@
 import type { Prefix } from "../../model/address.ts";
 import type { Changed } from "../../model/walk.ts";
 import type { Source } from "../../model/source.ts";
-import type { RuleContext, RuleRef } from "./context.ts";
+import type { NatRequest, RuleContext, RuleRef } from "./context.ts";
 import type { ChainPlan } from "./plan.ts";
 
 /** Three-valued: a test that can't be decided leaves its reason in `state.why`. */
@@ -93,6 +93,8 @@ export interface RuleProgram extends RuleRef {
   readonly guard?: Guard | null;
   /** What `effects` comes to, where that is one verdict and nothing else. Absent or null: run them. */
   readonly outright?: Outright | null;
+  /** Likewise, where they are one translation that is the same for every packet, and its verdict. */
+  readonly nat?: NatRequest | null;
   /** Likewise, where `effects` are a choice by chance among such verdicts. Made when it is asked for. */
   fork?(): Fork | null;
   readonly keys: RuleKeys;

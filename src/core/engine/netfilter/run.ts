@@ -150,7 +150,7 @@ function evaluate(entry: Entry, s: EvalState, depth: number): number {
     }
   }
   // A rule that does nothing decides nothing: not asked, and shown only when it surely matches.
-  if (unsure && (entry.effects.length === 0 || !s.oracle.unknown(maybe, entry.rule.source))) return miss(entry, s);
+  if (unsure && (entry.idle || !s.oracle.unknown(maybe, entry.rule.source))) return miss(entry, s);
   if (entry.chance !== null && s.oracle.choose(entry.chance) !== 0) return miss(entry, s);
   return fire(entry, s, depth);
 }
@@ -200,6 +200,10 @@ function fire(entry: Entry, s: EvalState, depth: number): number {
   if (entry.code !== NEXT) {
     s.target = entry.to;
     return conclude(entry, s, depth, entry.code, null);
+  }
+  if (entry.nat !== null) {
+    const changed = s.services.nat(s, entry.nat);
+    return conclude(entry, s, depth, changed === null ? DROP : ACCEPT, changed);
   }
   const { fork } = entry;
   if (fork === null) return apply(entry, s, depth);

@@ -6,7 +6,7 @@ import { TCP, UDP } from "../../packet.ts";
 import type { NatRequest } from "../context.ts";
 import type { Effect, EvalState } from "../program.ts";
 import { ACCEPT, BREAK, DROP, NEXT, UNSURE } from "../program.ts";
-import { objectOf, under, word, words } from "./json.ts";
+import { objectOf, tagged, under, word, words } from "./json.ts";
 import type { NftObject } from "./json.ts";
 import { mapping } from "./map.ts";
 import type { RuleScope } from "./scope.ts";
@@ -127,6 +127,22 @@ export function natEffect(scope: RuleScope, manip: "src" | "dst", json: NftJson)
     return verdict(s, s.services.nat(s, request));
   };
 }
+
+/** What a `dnat` or `snat` statement asks for, where that is the same for every packet; null where it is not. */
+export function constantNat(statement: NftJson): NatRequest | null {
+  const tag = tagged(statement)?.tag;
+  const body = tag === "dnat" || tag === "snat" ? objectOf(under(statement, tag)) : null;
+  if (body === null || versionOf(body) !== null || Object.keys(body).some((k) => k !== "addr" && k !== "port" && k !== "flags"))
+    return null;
+  const flags = words(body["flags"]);
+  const where = typeof body["addr"] === "string" ? addresses(body["addr"]) : undefined;
+  const range = body["port"] === undefined ? NO_PORTS : typeof body["port"] === "number" ? ports(body["port"]) : undefined;
+  if (where === undefined || range === undefined || flags.includes("netmap")) return null;
+  const { min, max } = where;
+  return { manip: tag === "dnat" ? "dst" : "src", min, max, ...range, basePort: null, ...flagsOf(body), netmap: null };
+}
+
+const NO_PORTS = { minPort: null, maxPort: null };
 
 const hostPrefix = (ip: Ip): Prefix => ({ ip, len: ip.v === 4 ? 32 : 128 });
 

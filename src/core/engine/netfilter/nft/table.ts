@@ -5,6 +5,7 @@ import type { Source } from "../../../model/source.ts";
 import type { ChainProgram, RuleProgram } from "../program.ts";
 import { RuleBuilder } from "./builder.ts";
 import { Lookup } from "./lookup.ts";
+import { constantNat } from "./nat.ts";
 import { RuleScope } from "./scope.ts";
 import type { TableScope } from "./scope.ts";
 import { addStatement } from "./statement.ts";
@@ -137,6 +138,7 @@ function ruleProgram(scope: Table, chain: string, rule: NftRule, index: number, 
     source,
     index,
     ...body,
+    nat: body.effects.length === 1 ? constantNat(rule.expr.at(-1) ?? null) : null,
     fork: () => vmapFork(new RuleScope(scope, source), rule.expr, body.effects.length),
     outright: outrightVerdict(builder.scope, rule.expr, body.effects.length),
     text: () => (source.file.endsWith(".json") ? nftJsonText(rule.expr) : ruleText(opts.textOf(source))),

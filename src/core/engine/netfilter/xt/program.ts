@@ -3,6 +3,7 @@ import type { Source } from "../../../model/source.ts";
 import type { XtChain, XtMatch, XtRule, XtRuleset, XtTable } from "../../../model/xtables.ts";
 import type { SetTable } from "../ipset/sets.ts";
 import type { ChainPlan } from "../plan.ts";
+import type { NatRequest } from "../context.ts";
 import { ACCEPT, DROP, GOTO, JUMP, RETURN } from "../program.ts";
 import type { ChainProgram, Effect, Guard, Outright, RuleKeys, RuleProgram, Test } from "../program.ts";
 import { chanceOf } from "./chance.ts";
@@ -11,6 +12,7 @@ import { guardOf, keysOf } from "./keys.ts";
 import { compileMatch } from "./match.ts";
 import { touch } from "./recent.ts";
 import type { RecentLists } from "./recent.ts";
+import { natRequest } from "./target-nat.ts";
 import { compileTarget } from "./target.ts";
 
 export interface XtTableOptions {
@@ -148,6 +150,11 @@ export class XtRuleProgram implements RuleProgram {
       default:
         return null;
     }
+  }
+
+  get nat(): NatRequest | null {
+    const { target, matches } = this.model;
+    return (target.t === "dnat" || target.t === "snat") && !matches.some(changesList) ? natRequest(target) : null;
   }
 
   get effects(): readonly Effect[] {

@@ -15,10 +15,10 @@ function done(s: EvalState, changed: Changed | null): number {
   return changed === null ? DROP : ACCEPT;
 }
 
-/** xt_dnat_target_v2, xt_snat_target_v2. */
-export function translate(t: NatTarget): Effect {
+/** What DNAT and SNAT ask for (xt_dnat_target_v2, xt_snat_target_v2). */
+export function natRequest(t: NatTarget): NatRequest {
   const { range } = t;
-  const request: NatRequest = {
+  return {
     manip: t.t === "dnat" ? "dst" : "src",
     min: range.min,
     max: range.max ?? range.min,
@@ -30,6 +30,10 @@ export function translate(t: NatTarget): Effect {
     persistent: t.persistent,
     netmap: null,
   };
+}
+
+export function translate(t: NatTarget): Effect {
+  const request = natRequest(t);
   return (s) => done(s, s.services.nat(s, request));
 }
 
