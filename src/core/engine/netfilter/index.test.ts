@@ -128,7 +128,7 @@ describe("the index", () => {
 
   it("looks again when a rule has rewritten the packet", () => {
     const lines = [
-      "-A FORWARD -j DNAT --to-destination 10.0.0.9",
+      "-A FORWARD -j MARK --set-mark 1",
       ...Array.from({ length: 30 }, (_, i) => `-A FORWARD -d 10.0.0.${i}/32 -j DROP`),
     ];
     const s = state(packet({ dst: "192.0.2.1" }), { services: services() });

@@ -1,11 +1,12 @@
 /** Sets and maps: which element a packet's key finds (nft_lookup_eval). */
 import type { NftJson } from "../../../model/nftables.ts";
+import { TCP, UDP } from "../../packet.ts";
 import type { EvalState } from "../program.ts";
 import { ConcatIndex, SingleIndex } from "./exact-index.ts";
 import type { KeyIndex } from "./exact-index.ts";
 import { bareElement, under } from "./json.ts";
 import { BoxIndex, RangeIndex } from "./range-index.ts";
-import type { Chance } from "./scope.ts";
+import type { Chance, Expr } from "./scope.ts";
 import { interval } from "./types.ts";
 import type { ValueType } from "./types.ts";
 import { within } from "./value.ts";
@@ -34,6 +35,32 @@ interface Elements {
 export interface Fall {
   readonly entry: number;
   readonly weight: number;
+}
+
+/** Parts of a key that are read without a call: what each is, null where its load must be asked. */
+export type Word = "src" | "dst" | "proto" | "dport" | null;
+
+const NO_WORDS: readonly Word[] = [];
+
+/** The words of a key's parts. `dport` is that of any transport, where there is one. */
+export function wordsOf(key: readonly Expr[]): readonly Word[] {
+  return key.map((part) => (part.key === "src" || part.key === "dst" || part.key === "proto" ? part.key : (part.port ?? null)));
+}
+
+function loadPart(s: EvalState, word: Word | undefined, load: Load): Loaded {
+  const { pkt } = s;
+  switch (word) {
+    case "dst":
+      return pkt.dst.key;
+    case "src":
+      return pkt.src.key;
+    case "proto":
+      return pkt.proto;
+    case "dport":
+      return (pkt.proto === TCP || pkt.proto === UDP) && !pkt.laterFragment ? pkt.dport : load(s);
+    default:
+      return load(s);
+  }
 }
 
 export class Lookup {
@@ -66,12 +93,13 @@ export class Lookup {
   }
 
   /** The number of the element that the loaded key finds, or MISS, BREAKS or UNSURE. One `Load` for each part. */
-  find(s: EvalState, loads: readonly Load[]): number {
+  find(s: EvalState, loads: readonly Load[], words: readonly Word[] = NO_WORDS): number {
+    const set = (this.built ??= this.build());
     const { values } = this;
     let lost = false;
     let why = "";
     for (let i = 0; i < loads.length; i++) {
-      const value = loads[i]!(s);
+      const value = loadPart(s, words[i], loads[i]!);
       if (value === null) return BREAKS;
       if (value === undefined) {
         if (!lost) why = s.why;
@@ -79,7 +107,6 @@ export class Lookup {
       }
       values[i] = value;
     }
-    const set = (this.built ??= this.build());
     const changed = this.identity === null || s.pkt.setChanges.length === 0 ? null : this.changed(s, lost);
     if (changed !== null) return changed;
     if (lost) return this.findLost(s, set, why);

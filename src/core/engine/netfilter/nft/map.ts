@@ -3,7 +3,7 @@ import type { NftJson } from "../../../model/nftables.ts";
 import type { EvalState } from "../program.ts";
 import { compileKey } from "./expr.ts";
 import { objectOf, under } from "./json.ts";
-import { BREAKS, Lookup, MISS, UNSURE } from "./lookup.ts";
+import { BREAKS, Lookup, MISS, UNSURE, wordsOf } from "./lookup.ts";
 import type { Expr, RuleScope } from "./scope.ts";
 
 /** What a map gives: `null` breaks the rule, `undefined` is not known. */
@@ -53,8 +53,9 @@ export function mapping<T>(scope: RuleScope, body: NftJson, decode: (json: NftJs
   };
   if (key.length === 1 && key[0]!.chance !== null) return drawn(lookup, key[0]!, valueOf);
   const loads = key.map((part) => part.load);
+  const words = wordsOf(key);
   const get = (s: EvalState): T | null | undefined => {
-    const entry = lookup.find(s, loads);
+    const entry = lookup.find(s, loads, words);
     if (entry >= 0) return valueOf(s, entry);
     return entry === UNSURE ? undefined : null;
   };

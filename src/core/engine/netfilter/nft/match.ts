@@ -5,7 +5,7 @@ import type { Guard, RuleKeys, Test } from "../program.ts";
 import { MAYBE, NO, YES } from "../program.ts";
 import { compileExpr, compileKey } from "./expr.ts";
 import { objectOf, tagged, under, word } from "./json.ts";
-import { Lookup, UNSURE } from "./lookup.ts";
+import { Lookup, UNSURE, wordsOf } from "./lookup.ts";
 import { lookupOf } from "./map.ts";
 import { maybe } from "./scope.ts";
 import type { Expr, RuleScope } from "./scope.ts";
@@ -67,8 +67,9 @@ function keyMatch(scope: RuleScope, op: string, key: readonly Expr[], right: Nft
     return chanceOf(op === "!=" ? key[0]!.chance.mod - hits : hits, key[0]!.chance.mod);
   }
   const loads = key.map((part) => part.load);
+  const words = wordsOf(key);
   return decided((s) => {
-    const entry = lookup.find(s, loads);
+    const entry = lookup.find(s, loads, words);
     if (entry >= 0) return hit;
     return entry === -1 ? miss : entry === UNSURE ? MAYBE : NO;
   }, asks);

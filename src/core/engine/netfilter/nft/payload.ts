@@ -16,6 +16,7 @@ interface Field {
   readonly type: ValueType;
   readonly load: Load;
   readonly key: KeyField | null;
+  readonly port?: "dport";
 }
 
 const field = (type: ValueType, read: (p: Packet) => Loaded, key: KeyField | null = null): Field => ({
@@ -143,7 +144,7 @@ function transportWord(s: EvalState, which: "sport" | "dport"): Loaded {
 
 const TH: Fields = {
   sport: { type: t.SERVICE, load: (s) => transportWord(s, "sport"), key: null },
-  dport: { type: t.SERVICE, load: (s) => transportWord(s, "dport"), key: null },
+  dport: { type: t.SERVICE, load: (s) => transportWord(s, "dport"), key: null, port: "dport" },
 };
 
 /** A link-layer address. Local output has no link header as yet (skb_mac_header_was_set), which breaks. */
@@ -199,7 +200,8 @@ function needEthernet(scope: RuleScope): void {
 
 const of = (name: string, fields: Fields, wanted: string): Expr => {
   const f = Object.hasOwn(fields, wanted) ? fields[wanted]! : lost(`${name} ${wanted}`, 32);
-  return plain(f.type, f.load, f.key);
+  const expr = plain(f.type, f.load, f.key);
+  return f.port === undefined ? expr : { ...expr, port: f.port };
 };
 
 /** `{"payload": {"protocol": …, "field": …}}` or `{"payload": {"base": …, "offset": …, "len": …}}`, both in bits. */

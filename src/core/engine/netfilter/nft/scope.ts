@@ -35,6 +35,8 @@ export interface Expr {
   readonly chance: Chance | null;
   /** It is exactly this field of the packet. */
   readonly key: KeyField | null;
+  /** It is the destination port of whatever transport the packet has. */
+  readonly port?: "dport";
 }
 
 export interface Chance {
