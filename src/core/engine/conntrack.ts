@@ -220,16 +220,25 @@ function trackError(run: Run, ns: Ns, pkt: Packet): void {
   pkt.ctInfo = "invalid";
 }
 
+/**
+ * __nf_conntrack_confirm: the connection that has either tuple already and so keeps this one out. Datagrams may share
+ * one in the same direction (nf_ct_resolve_clash), not one that the other has for its other direction.
+ */
+function clashing(run: Run, ns: Ns, ct: Connection): Connection | null {
+  const back = findConnection(run, ns, ct.proto, ct.reply, ct, ct);
+  if (back !== null && (ct.proto === TCP || !back.reply)) return back.ct;
+  const there = findConnection(run, ns, ct.proto, ct.orig, ct, ct);
+  return there !== null && (ct.proto === TCP || there.reply) ? there.ct : null;
+}
+
 /** nf_conntrack_confirm: the entry enters the table when its first packet leaves or arrives. */
 export function confirm(run: Run, ns: Ns, pkt: Packet): Fate | null {
   const ct = pkt.ct;
   if (ct === null || ct.confirmed || pkt.ctInfo === "related") return null;
-  // __nf_conntrack_confirm: another entry with either tuple. Only datagrams may clash (nf_ct_resolve_clash).
-  if (ct.proto === TCP) {
-    const clash = findConnection(run, ns, ct.proto, ct.reply, ct, ct) ?? findConnection(run, ns, ct.proto, ct.orig, ct, ct);
-    if (clash !== null) {
-      return { t: "lost", disposition: "dropped", ns, pkt, local: false, because: { text: "conntrack: another connection has the same addresses and ports already", source: clash.ct.source } };
-    }
+  const clash = clashing(run, ns, ct);
+  if (clash !== null) {
+    const text = "conntrack: another connection has the same addresses and ports already";
+    return { t: "lost", disposition: "dropped", ns, pkt, local: false, because: { text, source: clash.source } };
   }
   ct.confirmed = true;
   run.addConnection(ns, ct);

@@ -5,8 +5,8 @@ import type { Device } from "./device.ts";
 import { textOf, type Because, type Fate, type FrameFate } from "./fate.ts";
 import type { Ns } from "./ns.ts";
 import { sendFrom, type Routed } from "./output.ts";
-import { ACK, ICMP, IPV6_ICMP, Packet, PSH, SCTP, SYN, TCP, UDP } from "./packet.ts";
-import { answerTo, endpointText, errnoOf, mayComplain, sendIcmpError, sendReset } from "./replies.ts";
+import { ACK, ICMP, IPV6_ICMP, Packet, PSH, RST, SCTP, SYN, TCP, UDP } from "./packet.ts";
+import { answerTo, BARE_TCP, endpointText, errnoOf, mayComplain, sendIcmpError, sendReset } from "./replies.ts";
 import type { Run } from "./run.ts";
 import { isIcmp, isIcmpError } from "./tuple.ts";
 
@@ -130,7 +130,8 @@ function settle(run: Run, a: Attempt, who: Asked, fate: Fate): Result {
       run.direction = "reply";
       if (fate.pkt.proto === TCP) {
         const r = answerTo(fate.pkt);
-        r.tcpFlags = 0x14; // RST, ACK
+        r.tcpFlags = RST | ACK;
+        r.length = BARE_TCP[r.v];
         return judgeReset(
           a,
           who,
@@ -232,7 +233,7 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
   const bound = fate.socket?.dev == null ? null : (ns.byName.get(fate.socket.dev) ?? null);
   reply.hasSocket = fate.socket !== undefined;
   reply.uid = fate.socket?.uid ?? null;
-  reply.length = isIcmp(a.proto) && a.size !== null ? a.size : reply.length;
+  if (a.proto === UDP && a.size !== null) reply.length = SMALL[UDP]! + (pkt.v === 6 ? 20 : 0);
   if (a.proto === UDP && fate.ns.owner(pkt.dst) === null) {
     const text = `${formatIp(pkt.dst)} is no address of ${ns.place}: whether the program can answer from it is up to its socket's options`;
     return ended("inconclusive", "inconclusive", { text, source: fate.because.source });

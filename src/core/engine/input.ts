@@ -1,5 +1,5 @@
 /** IP packets that come in: PREROUTING, the routing decision, then here or onwards (ip_rcv, ip_route_input_slow; ip6_rcv, ip6_route_input). */
-import { formatIp, type Ip } from "../model/address.ts";
+import { formatIp, sameIp, type Ip } from "../model/address.ts";
 import { sysctlConf } from "../model/sysctl.ts";
 import type { Source } from "../model/source.ts";
 import type { Disposition } from "../model/walk.ts";
@@ -17,7 +17,7 @@ import type { Run } from "./run.ts";
 
 /**
  * `skipPrerouting`: a bridge has shown it to PREROUTING already. `looped`: it comes back by the loopback device and keeps
- * the route that it was sent with.
+ * the route that it was sent with, unless NAT changes its destination (skb_dst_drop in nf_nat_ipv4_pre_routing).
  */
 export function ipReceive(run: Run, dev: Device, pkt: Packet, skipPrerouting: boolean, looped = false): FrameFate {
   const { ns } = dev;
@@ -36,6 +36,7 @@ export function ipReceive(run: Run, dev: Device, pkt: Packet, skipPrerouting: bo
       `IPv6 is off on ${dev.name}`,
       ns.sysctlSource(sysctlConf("ipv6", dev.name, "disable_ipv6")),
     );
+  const { dst } = pkt;
   if (!skipPrerouting) {
     const fate = runHook(run, ns, "prerouting", pkt, {
       iif: dev.master?.link.kind.kind === "vrf" ? dev.master : dev,
@@ -43,7 +44,7 @@ export function ipReceive(run: Run, dev: Device, pkt: Packet, skipPrerouting: bo
     });
     if (fate !== null) return fate;
   }
-  if (looped) return deliver(run, ns, dev, pkt);
+  if (looped && sameIp(dst, pkt.dst)) return deliver(run, ns, dev, pkt);
   return pkt.v === 4 ? route4(run, ns, dev, pkt) : route6(run, ns, dev, pkt);
 }
 

@@ -3,15 +3,29 @@
  * Prefixes nest or are disjoint, so together they cut the address space into stretches within which the same prefixes match. A lookup finds
  * its stretch by binary search and follows links from the longest prefix there to the shorter ones around it.
  */
-import type { Ip, Prefix } from "../model/address.ts";
+import { maskWord, type Ip, type Prefix } from "../model/address.ts";
 import { BIAS, makeStretches, NONE, type Level, type Stretches } from "./lpm-build.ts";
+
+/** A prefix of IPv4 in a list of few, the longest first. */
+interface Few<T> {
+  readonly word: number;
+  readonly mask: number;
+  readonly value: T;
+  readonly next: Few<T> | null;
+}
+
+/** Up to so many prefixes are asked one after the other: a table of a pod has few, and there may be very many such tables. */
+const FEW = 16;
 
 /** See buildLpm. */
 export class Lpm<T> {
+  /** The IPv4 prefixes where they are few; else null. */
+  private readonly few: Few<T> | null;
   private readonly v4: Stretches<T>;
   private readonly v6: Stretches<T>;
 
-  constructor(v4: Stretches<T>, v6: Stretches<T>) {
+  constructor(few: Few<T> | null, v4: Stretches<T>, v6: Stretches<T>) {
+    this.few = few;
     this.v4 = v4;
     this.v6 = v6;
   }
@@ -21,6 +35,12 @@ export class Lpm<T> {
    * were given; null when it takes none. `accept` sees each candidate once.
    */
   firstMatch(ip: Ip, accept: (value: T) => boolean): T | null {
+    if (this.few !== null && ip.v === 4) {
+      const { a } = ip;
+      for (let at: Few<T> | null = this.few; at !== null; at = at.next)
+        if (((a ^ at.word) & at.mask) === 0 && accept(at.value)) return at.value;
+      return null;
+    }
     const s = ip.v === 4 ? this.v4 : this.v6;
     let at = s.longest[ip.v === 4 ? find4(s.levels, ip) : find6(s.levels, ip)]!;
     while (at !== NONE) {
@@ -75,7 +95,20 @@ function find6(levels: readonly Level[], ip: Ip): number {
   }
 }
 
+/** The IPv4 prefixes as a list; null when there are many, or none. */
+function fewOf<T>(entries: readonly (readonly [prefix: Prefix, value: T])[]): Few<T> | null {
+  const own = entries.filter(([prefix]) => prefix.ip.v === 4);
+  if (own.length > FEW) return null;
+  // A stable sort keeps the order of the values of one prefix.
+  return own
+    .toSorted(([x], [y]) => y.len - x.len)
+    .reduceRight<Few<T> | null>((next, [{ ip, len }, value]) => {
+      const mask = maskWord(len, 0);
+      return { word: ip.a & mask, mask, value, next };
+    }, null);
+}
+
 /** An index over prefixes of either family, each with a value. One prefix may come several times: its values keep their order. */
 export function buildLpm<T>(entries: readonly (readonly [prefix: Prefix, value: T])[]): Lpm<T> {
-  return new Lpm(makeStretches(entries, 4), makeStretches(entries, 6));
+  return new Lpm(fewOf(entries), makeStretches(entries, 4), makeStretches(entries, 6));
 }

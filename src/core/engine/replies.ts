@@ -41,7 +41,7 @@ export function sendIcmpError(run: Run, ns: Ns, pkt: Packet, error: IcmpError): 
   e.answer = true;
   e.df = false;
   e.layer = pkt.layer;
-  e.length = Math.min(pkt.v === 4 ? 576 : 1280, pkt.length + 28);
+  e.length = pkt.v === 4 ? Math.min(576, pkt.length + 28) : Math.min(1280, pkt.length + 48);
   e.mark = reflectedMark(ns, pkt);
   e.tos = pkt.v === 4 ? (pkt.tos & 0x1e) | 0xc0 : 0;
   attach(e, pkt);
@@ -54,13 +54,20 @@ export function sendIcmpError(run: Run, ns: Ns, pkt: Packet, error: IcmpError): 
 export function sendReset(run: Run, ns: Ns, pkt: Packet): FrameFate {
   const r = answerTo(pkt);
   r.tcpFlags = RST | ACK;
+  r.length = BARE_TCP[pkt.v];
   r.hasSocket = false;
   r.mark = reflectedMark(ns, pkt);
   attach(r, pkt);
   return sendFrom(run, ns, r, { fixedSource: pkt.dst });
 }
 
-/** A packet back to the sender of `pkt`, from where it was sent to; flags, type and length are the caller's to set. */
+/** Bytes of a segment without options or data: a RST's. */
+export const BARE_TCP = { 4: 40, 6: 60 } as const;
+
+/**
+ * A packet back to the sender of `pkt`, from where it was sent to: for TCP the second of a handshake, for others one of
+ * the same length, which is what an echo reply has. Other flags and lengths are the caller's to set.
+ */
 export function answerTo(pkt: Packet): Packet {
   const r = new Packet(pkt.v, pkt.dst, pkt.src, pkt.proto);
   r.sport = pkt.dport;
@@ -69,6 +76,7 @@ export function answerTo(pkt: Packet): Packet {
   r.icmpType = isIcmp(pkt.proto) ? invertIcmpType(pkt.proto, pkt.icmpType) : 0;
   r.answer = true;
   r.tcpFlags = pkt.proto === TCP ? SYN | ACK : 0;
+  r.length = pkt.proto === TCP ? BARE_TCP[pkt.v] + 20 : pkt.length;
   return r;
 }
 

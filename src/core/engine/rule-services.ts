@@ -242,10 +242,7 @@ const SERVICES: RuleServices = {
     if (ip !== null) probe.dst = ip;
     if (port !== 0) probe.dport = port;
     const s = findSocket(c.ns, probe, c.iif);
-    if (s === "unknown") return "unknown";
-    if (s === null) return false;
-    c.pkt.hasSocket = true;
-    c.pkt.tproxied = { ip: probe.dst, port: probe.dport };
-    return true;
+    // Only a transparent one takes it (inet_sk_transparent), and ss does not print IP_TRANSPARENT.
+    return s === null ? false : "unknown";
   },
 };

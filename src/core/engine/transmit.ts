@@ -64,6 +64,12 @@ export function transmit(run: Run, dev: Device, pkt: Packet): FrameFate {
   switch (kind.kind) {
     case "loopback":
       pkt.type = "host";
+      // Nothing of conntrack hangs on a packet that belongs to no connection: PREROUTING looks for one again.
+      if (pkt.ctInfo === "invalid") {
+        pkt.ctInfo = "none";
+        pkt.zone = 0;
+        pkt.zoneDir = "both";
+      }
       return ipReceive(run, dev, pkt, false, true);
     case "veth":
       return dev.peer === null
@@ -165,14 +171,8 @@ function toSegment(run: Run, dev: Device, segment: SegmentState, pkt: Packet): F
   if (segment.implicit) return toUnknownFabric(run, dev, pkt);
   pkt.mark = 0;
   const mac = pkt.macDst;
-  const takers = segment.devices.filter(
-    (d) =>
-      d !== dev &&
-      (mac === BROADCAST ||
-        d.mac === mac ||
-        d.uppers.some((u) => u.mac === mac) ||
-        d.master?.link.kind.kind === "bridge"),
-  );
+  const takers: Device[] = [];
+  for (const d of segment.devices) if (d !== dev && takesFrame(d, mac)) takers.push(d);
   for (const to of takers) {
     if (!to.link.up) continue;
     if (run.recording)
@@ -189,6 +189,12 @@ function toSegment(run: Run, dev: Device, segment: SegmentState, pkt: Packet): F
     local: false,
     because: { text: `nobody on segment ${segment.name} has ${mac ?? "the frame's MAC"}`, source: segment.source },
   };
+}
+
+/** Whether a frame that reaches a device may be for it, for one on top of it, or for its bridge. */
+function takesFrame(d: Device, mac: string | null): boolean {
+  if (mac === BROADCAST || d.mac === mac || d.master?.link.kind.kind === "bridge") return true;
+  return d.uppers.length > 0 && d.uppers.some((u) => u.mac === mac);
 }
 
 /** A fabric of which nothing is known delivers a node's address to that node. */

@@ -74,10 +74,12 @@ export interface Outright {
   readonly chain: ChainProgram | null;
 }
 
-/** Verdicts by chance: way i with the chance weights[i] / sum. A null way: the rule breaks. */
+/** Chains by chance: way i with the chance weights[i] / sum. A null way: the rule breaks. */
 export interface Fork {
   readonly weights: readonly number[];
-  readonly ways: readonly (Outright | null)[];
+  /** JUMP or GOTO. */
+  readonly code: number;
+  readonly ways: readonly (ChainProgram | null)[];
 }
 
 export interface RuleProgram extends RuleRef {
@@ -114,5 +116,5 @@ export interface ChainProgram {
   /** Compiles on first use. */
   rules(): readonly RuleProgram[];
   /** The runner's: index and choices, made when the chain is first met. */
-  plan?: ChainPlan;
+  plan?: ChainPlan | undefined;
 }

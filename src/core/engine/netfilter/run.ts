@@ -212,8 +212,8 @@ function fire(entry: Entry, s: EvalState, depth: number): number {
     miss(entry, s);
     return NEXT_RULE;
   }
-  s.target = way.chain;
-  return conclude(entry, s, depth, way.code, null);
+  s.target = way;
+  return conclude(entry, s, depth, fork.code, null);
 }
 
 /** Runs the effects of a matching rule. */

@@ -12,7 +12,7 @@ import { plain, unknown } from "./scope.ts";
 import type { Expr, RuleScope } from "./scope.ts";
 import * as t from "./types.ts";
 import type { ValueType } from "./types.ts";
-import { bitwise, isBitOp } from "./value.ts";
+import { bits32, bitwise, isBitOp } from "./value.ts";
 import type { BitOp, Load } from "./value.ts";
 
 /** How an expression is used. */
@@ -93,7 +93,13 @@ function binary(scope: RuleScope, op: BitOp, body: NftJson, wanted: Wanted): Exp
   const parts = body.map((part, i) =>
     i === Math.max(0, lead) ? leader : compileExpr(scope, part, { type: leader.type }),
   );
-  const load: Load = (s) => {
+  const second = parts.length === 2 && lead <= 0 ? t.literal(leader.type, body[1]!) : undefined;
+  const { load: first } = leader;
+  const byConstant: Load = (s) => {
+    const value = first(s);
+    return typeof value === "number" ? bits32(op, value, second as number) : throughout(s);
+  };
+  const throughout: Load = (s) => {
     let out = parts[0]!.load(s);
     for (let i = 1; i < parts.length; i++) {
       if (out === null || out === undefined) return out;
@@ -104,5 +110,6 @@ function binary(scope: RuleScope, op: BitOp, body: NftJson, wanted: Wanted): Exp
     }
     return out;
   };
+  const load = typeof second === "number" ? byConstant : throughout;
   return { type: leader.type, load, asks: parts.some((part) => part.asks), chance: null, key: null };
 }

@@ -100,6 +100,12 @@ function compare(left: Expr, op: string, span: Interval): Test {
       return v === lo ? YES : v === undefined ? MAYBE : NO;
     };
   }
+  if (op === "in" && left.type.form === "flags" && typeof lo === "number") {
+    return (s) => {
+      const v = load(s);
+      return v === undefined ? MAYBE : typeof v === "number" && (v & lo) !== 0 ? YES : NO;
+    };
+  }
   return checked(load, holds(left, op, span));
 }
 

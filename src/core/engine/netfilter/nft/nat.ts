@@ -179,6 +179,9 @@ export function tproxyEffect(scope: RuleScope, json: NftJson): Effect {
     const taken = s.services.tproxy(s, where.min, range.minPort);
     if (taken !== "unknown") return taken ? NEXT : BREAK;
     s.why = "whether a transparent socket is there for tproxy is not known";
-    return s.oracle.unknown(s.why, scope.source) ? NEXT : BREAK;
+    if (!s.oracle.unknown(s.why, scope.source)) return BREAK;
+    s.pkt.hasSocket = true;
+    s.pkt.tproxied = { ip: where.min ?? s.pkt.dst, port: range.minPort === 0 ? s.pkt.dport : range.minPort };
+    return NEXT;
   };
 }

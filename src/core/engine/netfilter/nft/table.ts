@@ -122,6 +122,8 @@ function chainProgram(scope: Table, chain: NftChain, opts: CompileOptions): Chai
     table: scope.name,
     name: chain.name,
     source: chain.source,
+    // Named here so that it has its place in the object itself.
+    plan: undefined,
     rules: () => (rules ??= chain.rules.map((rule, index) => ruleProgram(scope, chain.name, rule, index, opts))),
   };
 }

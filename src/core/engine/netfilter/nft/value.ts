@@ -61,7 +61,8 @@ export type BitOp = "&" | "|" | "^" | "<<" | ">>";
 export const isBitOp = (text: string): text is BitOp =>
   text === "&" || text === "|" || text === "^" || text === "<<" || text === ">>";
 
-function bits32(op: BitOp, x: number, y: number): number {
+/** The operation on words of 32 bits. */
+export function bits32(op: BitOp, x: number, y: number): number {
   switch (op) {
     case "&":
       return x & y;

@@ -70,18 +70,20 @@ export function vmapEffect(scope: RuleScope, body: NftJson): Effect {
   };
 }
 
-/** A vmap by chance alone as verdicts with their weights; null where it is none, or something in it is not known. */
+/** A vmap by chance alone that leads to chains by one verdict; null where it is none, or something in it is not known. */
 export function vmapFork(scope: RuleScope, statements: readonly NftJson[], effects: number): Fork | null {
   const last = effects === 1 ? tagged(statements.at(-1) ?? null) : null;
   if (last?.tag !== "vmap") return null;
   const found = chances(scope, last.body);
   if (found === null) return null;
-  const ways: (Outright | null)[] = [];
+  const ways: (ChainProgram | null)[] = [];
+  let code = NEXT;
   for (const json of found.values) {
     const v = json === null ? null : verdictOf(scope, json);
-    if (v === undefined || (v !== null && (v.code === JUMP || v.code === GOTO) && v.chain === null)) return null;
-    if (v !== null && v.code === NEXT) return null;
-    ways.push(v === null ? null : { code: v.code, chain: v.chain });
+    if (v === undefined || (v !== null && v.chain === null)) return null;
+    if (v !== null && code !== NEXT && v.code !== code) return null;
+    if (v !== null) code = v.code;
+    ways.push(v === null ? null : v.chain);
   }
-  return { weights: found.weights, ways };
+  return code === NEXT ? null : { weights: found.weights, code, ways };
 }
