@@ -69,9 +69,20 @@ function wire(client: string, router: string, server: string): void {
     "link set c0 up",
     "link set s0 up",
   ]);
-  batch(client, ["link set lo up", `addr add ${CLIENT_NET}.2/24 dev eth0`, "link set eth0 up", `route add default via ${CLIENT_NET}.1`]);
+  batch(client, [
+    "link set lo up",
+    `addr add ${CLIENT_NET}.2/24 dev eth0`,
+    "link set eth0 up",
+    `route add default via ${CLIENT_NET}.1`,
+  ]);
   // The server takes every endpoint's address.
-  batch(server, ["link set lo up", `addr add ${SERVER_NET}.2/24 dev eth0`, "link set eth0 up", `route add default via ${SERVER_NET}.1`, "route add local 10.128.0.0/20 dev lo"]);
+  batch(server, [
+    "link set lo up",
+    `addr add ${SERVER_NET}.2/24 dev eth0`,
+    "link set eth0 up",
+    `route add default via ${SERVER_NET}.1`,
+    "route add local 10.128.0.0/20 dev lo",
+  ]);
   batch(router, [`route add 10.128.0.0/20 via ${SERVER_NET}.2`]);
   execFileSync("ip", ["netns", "exec", router, "sysctl", "-qw", "net.ipv4.ip_forward=1"]);
 }
@@ -84,7 +95,11 @@ function load(router: string, mode: ProxyMode, services: number): void {
     mode === "iptables"
       ? [["iptables-nft-restore"], loadable(generateKubeProxyIptables(rulesOptions(services)))]
       : [["nft", "-f", "-"], generateKubeProxyNft(kubeProxyServices(rulesOptions(services)), `${CLIENT_NET}.1`).text];
-  execFileSync("ip", ["netns", "exec", router, ...command], { input, stdio: ["pipe", "ignore", "inherit"], maxBuffer: 2 ** 30 });
+  execFileSync("ip", ["netns", "exec", router, ...command], {
+    input,
+    stdio: ["pipe", "ignore", "inherit"],
+    maxBuffer: 2 ** 30,
+  });
 }
 
 interface Samples {
@@ -111,7 +126,13 @@ export function measureKernel(mode: ProxyMode, services: number, flows: number, 
     const direct = udp.flatMap((s) => s.endpoints.map((e) => `${e.ip} ${e.port}`));
     const bare = probe(script, client!, server!, direct, flows);
     load(router!, mode, services);
-    const through = probe(script, client!, server!, udp.map((s) => `${s.clusterIP} ${s.port}`), flows);
+    const through = probe(
+      script,
+      client!,
+      server!,
+      udp.map((s) => `${s.clusterIP} ${s.port}`),
+      flows,
+    );
     return { first: micros(through.first), second: micros(through.second), bare: micros(bare.first), flows };
   });
 }

@@ -63,7 +63,8 @@ export function measureLoading(services: number, endpoints: number, runs: number
     const text = loadable(generateKubeProxyIptables({ services, endpointsPerService: endpoints, nodes: 200 }));
     writeFileSync(file, text);
     const self = fileURLToPath(import.meta.url);
-    const child = (): OneLoad => JSON.parse(execFileSync(process.execPath, [self, "--load", file]).toString()) as OneLoad;
+    const child = (): OneLoad =>
+      JSON.parse(execFileSync(process.execPath, [self, "--load", file]).toString()) as OneLoad;
     const why = kernelUnavailable();
     const restores: number[] = [];
     const loads: OneLoad[] = [];

@@ -25,7 +25,14 @@ interface Sizes {
   loadRuns: number;
 }
 
-const FULL: Sizes = { services: 10_000, flows: 20_000, rounds: 5, kernelFlows: 3000, loadServices: 10_000, loadRuns: 3 };
+const FULL: Sizes = {
+  services: 10_000,
+  flows: 20_000,
+  rounds: 5,
+  kernelFlows: 3000,
+  loadServices: 10_000,
+  loadRuns: 3,
+};
 const QUICK: Sizes = { services: 1000, flows: 2000, rounds: 1, kernelFlows: 300, loadServices: 500, loadRuns: 1 };
 
 interface ModeFigures {
@@ -51,7 +58,13 @@ function walksOf(mode: ProxyMode, network: Network, sizes: Sizes): ModeFigures {
   const made = makeWorld(mode, network, sizes.services);
   const rounds = Array.from({ length: sizes.rounds }, (_, i) => measureWalks(made, sizes.flows, i + 1));
   const middle = median(rounds.map((r) => r.outcome.p50));
-  return { mode, network, walks: rounds.find((r) => r.outcome.p50 === middle)!, rounds: rounds.length, limit: LIMIT[mode] };
+  return {
+    mode,
+    network,
+    walks: rounds.find((r) => r.outcome.p50 === middle)!,
+    rounds: rounds.length,
+    limit: LIMIT[mode],
+  };
 }
 
 const MODES: readonly ProxyMode[] = ["iptables", "nftables"];
@@ -68,7 +81,10 @@ function measure(sizes: Sizes, say: (text: string) => void): Report {
     }
     if (whyNot === null) {
       say(`kernel: ${mode}`);
-      kernel.push({ mode, ...measureKernel(mode, sizes.services, sizes.kernelFlows, join(process.cwd(), "bench", "run.ts")) });
+      kernel.push({
+        mode,
+        ...measureKernel(mode, sizes.services, sizes.kernelFlows, join(process.cwd(), "bench", "run.ts")),
+      });
     }
   }
   say("loading a large save");
@@ -77,7 +93,8 @@ function measure(sizes: Sizes, say: (text: string) => void): Report {
 }
 
 const number = (n: number, digits: number): string => n.toFixed(digits);
-const row = (cells: readonly string[]): string => cells.map((cell, i) => (i === 0 ? cell.padEnd(52) : cell.padStart(10))).join("");
+const row = (cells: readonly string[]): string =>
+  cells.map((cell, i) => (i === 0 ? cell.padEnd(52) : cell.padStart(10))).join("");
 const spread = (q: Quantiles): string[] => [number(q.p50, 1), number(q.p90, 1), number(q.p99, 1)];
 
 function print(report: Report): string {
@@ -87,8 +104,10 @@ function print(report: Report): string {
     const measured = (what: string, q: Quantiles): void => {
       lines.push(row([`${name}: ${what}`, ...spread(q), String(limit), `${number(limit / q.p50, 1)}x`]));
     };
-    measured("walk, one branch", walks.outcome);
-    measured("walk, all branches, per outcome", walks.explored);
+    measured("walk, a branch of all", walks.branch);
+    measured("walk, one branch alone", walks.outcome);
+    measured("all branches, per outcome", walks.explored);
+    lines.push(row([`${name}: first walk by its rules`, ...spread(walks.first)]));
     lines.push(row([`${name}: whole answer`, ...spread(walks.answer)]));
   }
   for (const k of report.kernel) {
@@ -96,11 +115,16 @@ function print(report: Report): string {
     lines.push(row([`kernel, ${k.mode}: first packet`, ...spread(k.first)]));
     lines.push(row([`kernel, ${k.mode}: second packet`, ...spread(k.second)]));
     lines.push(row([`kernel, ${k.mode}: same way without rules`, ...spread(k.bare)]));
-    lines.push(`  first packet / walk, medians: ${own.map((p50) => `${number(k.first.p50 / p50, 2)}x`).join(", ")} (${NETWORKS.join(", ")})`);
+    lines.push(
+      `  first packet / walk, medians: ${own.map((p50) => `${number(k.first.p50 / p50, 2)}x`).join(", ")} (${NETWORKS.join(", ")})`,
+    );
   }
   if (report.kernelWhyNot !== null) lines.push(`the kernel was not measured: ${report.kernelWhyNot}`);
   const l = report.loading;
-  lines.push("", `${l.rules} rules, ${number(l.megabytes, 1)} MB: loaded in ${number(l.seconds, 2)} s (parser ${number(l.parseSeconds, 2)} s), peak ${number(l.peakMiB, 0)} MiB (limit ${LOAD_MIB})`);
+  lines.push(
+    "",
+    `${l.rules} rules, ${number(l.megabytes, 1)} MB: loaded in ${number(l.seconds, 2)} s (parser ${number(l.parseSeconds, 2)} s), peak ${number(l.peakMiB, 0)} MiB (limit ${LOAD_MIB})`,
+  );
   lines.push(
     l.restoreSeconds === null
       ? `iptables-nft-restore --test was not run: ${l.restoreWhyNot ?? ""}`
@@ -113,7 +137,11 @@ function main(args: readonly string[]): void {
   if (args[0] === "--load") return loadOnce(args[1]!);
   const { values } = parseArgs({
     args: [...args],
-    options: { quick: { type: "boolean" }, output: { type: "string", short: "o" }, help: { type: "boolean", short: "h" } },
+    options: {
+      quick: { type: "boolean" },
+      output: { type: "string", short: "o" },
+      help: { type: "boolean", short: "h" },
+    },
   });
   if (values.help === true || (values.output !== undefined && values.output !== "json" && values.output !== "text")) {
     console.log("usage: npm run bench -- [--quick] [-o json|text]");

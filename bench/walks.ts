@@ -10,7 +10,8 @@ import type { Oracle } from "../src/core/engine/oracle.ts";
 import { Run } from "../src/core/engine/run.ts";
 import { ask, createWorld, toAttempt } from "../src/core/engine/walk.ts";
 import type { World } from "../src/core/engine/world.ts";
-import { seededRandom } from "./generate/random.ts";
+import type { KubeService } from "./generate/kube-proxy-iptables.ts";
+import { seededRandom, shuffle } from "./generate/random.ts";
 import { quantiles, type Quantiles } from "./stats.ts";
 import type { BenchWorld } from "./world.ts";
 
@@ -53,8 +54,13 @@ export class Flows {
     return Math.floor(this.random() * n);
   }
 
+  /** A flow to a Service drawn at random. */
   next(): Attempt {
-    const service = this.made.services[this.below(this.made.services.length)]!;
+    return this.to(this.made.services[this.below(this.made.services.length)]!);
+  }
+
+  /** A flow to this Service, from a client and port drawn at random. */
+  to(service: KubeService): Attempt {
     const to = parseIp(service.clusterIP);
     if (to === null) throw new Error("a ClusterIP that is no address");
     return {
@@ -73,9 +79,13 @@ const wentTo = (fate: FrameFate): string => (typeof fate === "object" && fate.t 
 export interface WalkFigures {
   /** Microseconds of one walk, over those that ended in a pod on node b. */
   outcome: Quantiles;
-  /** Walks that this was measured over. */
+  /** Likewise of walks that are the first to meet their endpoint's rules, which are compiled then. */
+  first: Quantiles;
+  /** Walks that `outcome` was measured over. */
   flows: number;
-  /** Microseconds per outcome where a flow's every way is tried, over all outcomes of a flow together. */
+  /** Likewise of a walk within the exploration of all of its flow's ways, as every question explores them. */
+  branch: Quantiles;
+  /** Microseconds per outcome of such an exploration as a whole, its shares added up, with those that stay on node a. */
   explored: Quantiles;
   /** Ways that a flow had, on average. */
   ways: number;
@@ -83,12 +93,45 @@ export interface WalkFigures {
   answer: Quantiles;
 }
 
-/** Measures `flows` walks to node b in a world, after a warm-up of a fifth as many. */
+/** Takes one way after the other. */
+class NthOracle implements Oracle {
+  nth = 0;
+
+  choose(weights: readonly number[]): number {
+    return Math.min(this.nth, weights.length - 1);
+  }
+
+  unknown(): boolean {
+    return false;
+  }
+}
+
+/**
+ * Walks once to every endpoint of every Service, in an order drawn at random: rules are compiled when a packet first meets
+ * them, and these are the packets. Gives the microseconds of the walks to node b.
+ */
+function meetAll(made: BenchWorld, source: Flows, world: World): Quantiles {
+  const oracle = new NthOracle();
+  const samples: number[] = [];
+  const all = made.services.flatMap((service) => service.endpoints.map((_, nth) => ({ service, nth })));
+  for (const { service, nth } of shuffle(all, source.random)) {
+    const a = source.to(service);
+    oracle.nth = nth;
+    const from = performance.now();
+    const fate = sendRequest(new Run(world, oracle, false, false), a);
+    const took = performance.now() - from;
+    if (wentTo(fate) === "b") samples.push(took * 1000);
+  }
+  return quantiles(Float64Array.from(samples));
+}
+
+/** Measures `flows` walks to node b in a world, after it has met every rule and a warm-up of a fifth as many. */
 export function measureWalks(made: BenchWorld, flows: number, seed: number): WalkFigures {
   const world = createWorld(made.snapshot);
   const source = new Flows(made, world, seed);
   const oracle = new RandomOracle(source.random);
   const one = (a: Attempt): FrameFate => sendRequest(new Run(world, oracle, false, false), a);
+  const first = meetAll(made, source, world);
   const outcome = timed(flows, () => {
     const a = source.next();
     const from = performance.now();
@@ -101,10 +144,19 @@ export function measureWalks(made: BenchWorld, flows: number, seed: number): Wal
   let ways = 0;
   let explorations = 0;
   const exploreCount = Math.ceil(flows / 5);
+  const branches: number[] = [];
   const explored = timed(exploreCount, () => {
     const a = source.next();
     const from = performance.now();
-    const { happenings } = explore((o) => sendRequest(new Run(world, o, false, false), a), { fine: wentKey, coarse: wentKey, everyWay: false });
+    const { happenings } = explore(
+      (o) => {
+        const began = performance.now();
+        const fate = sendRequest(new Run(world, o, false, false), a);
+        if (wentTo(fate) === "b") branches.push((performance.now() - began) * 1000);
+        return fate;
+      },
+      { fine: wentKey, coarse: wentKey, everyWay: false },
+    );
     const took = performance.now() - from;
     ways += happenings.length;
     explorations++;
@@ -112,29 +164,44 @@ export function measureWalks(made: BenchWorld, flows: number, seed: number): Wal
   });
   const answer = timed(exploreCount, () => {
     const a = source.next();
-    const q = { from: a.from.place, proto: a.proto === 6 ? ("tcp" as const) : ("udp" as const), to: text(a), port: a.port, sourcePort: a.sourcePort };
+    const q = {
+      from: a.from.place,
+      proto: a.proto === 6 ? ("tcp" as const) : ("udp" as const),
+      to: text(a),
+      port: a.port,
+      sourcePort: a.sourcePort,
+    };
     const from = performance.now();
     const { verdict } = ask(world, q);
     const took = performance.now() - from;
     if (verdict !== "answered") throw new Error(`an answer of the benchmark is ${verdict}`);
     return took;
   });
-  return { outcome, flows, explored, ways: ways / explorations, answer };
+  return {
+    outcome,
+    first,
+    flows,
+    branch: quantiles(Float64Array.from(branches)),
+    explored,
+    ways: ways / explorations,
+    answer,
+  };
 }
 
 const text = (a: Attempt): string => [24, 16, 8, 0].map((shift) => (a.to.a >>> shift) & 255).join(".");
 
 /** An outcome of the forward path: who gets the packet. */
 function wentKey(fate: FrameFate): string {
-  if (typeof fate !== "object" || fate.t !== "delivered") throw new Error("a walk of the benchmark did not reach its pod");
+  if (typeof fate !== "object" || fate.t !== "delivered")
+    throw new Error("a walk of the benchmark did not reach its pod");
   return `${fate.ns.place} ${fate.pkt.dst.a} ${fate.pkt.dport}`;
 }
 
 /** Repeats `run` until `count` measurements came of it, and a fifth as many before them that do not count. */
 function timed(count: number, run: () => number | null): Quantiles {
-  for (let warm = Math.ceil(count / 5); warm > 0; ) if (run() !== null) warm--;
+  for (let warm = Math.ceil(count / 5); warm > 0;) if (run() !== null) warm--;
   const samples = new Float64Array(count);
-  for (let n = 0; n < count; ) {
+  for (let n = 0; n < count;) {
     const took = run();
     if (took !== null) samples[n++] = took * 1000;
   }

@@ -90,7 +90,10 @@ function hostLinks(node: number, pods: readonly number[], vxlan: boolean, mtu: n
   });
   const links: LinkText[] = [
     { ...link(2, "eth0", uplinkMac(node), 1500, `${nodeIp(node)}/24`, "veth"), peer: { index: 2, netnsid: 999 } },
-    { ...link(4, "cni0", bridgeMac(node), mtu, `${bridgeIp(node)}/24`, "bridge"), info: { info_kind: "bridge", info_data: { vlan_filtering: 0, nf_call_iptables: 0, nf_call_ip6tables: 0 } } },
+    {
+      ...link(4, "cni0", bridgeMac(node), mtu, `${bridgeIp(node)}/24`, "bridge"),
+      info: { info_kind: "bridge", info_data: { vlan_filtering: 0, nf_call_iptables: 0, nf_call_ip6tables: 0 } },
+    },
     ...pods.map((pod) => ({
       index: FIRST_PORT + pod,
       name: `veth${pod}`,
@@ -104,12 +107,20 @@ function hostLinks(node: number, pods: readonly number[], vxlan: boolean, mtu: n
   ];
   if (vxlan) {
     const data = { id: 1, local: nodeIp(node), link: "eth0", port: 8472, learning: false, ttl: 0, df: "unset" };
-    links.push({ ...link(3, "flannel.1", vtepMac(node), mtu, `${blockIp(node)}/32`, "vxlan"), info: { info_kind: "vxlan", info_data: data } });
+    links.push({
+      ...link(3, "flannel.1", vtepMac(node), mtu, `${blockIp(node)}/32`, "vxlan"),
+      info: { info_kind: "vxlan", info_data: data },
+    });
   }
   return links;
 }
 
-function hostNamespace(node: number, network: Network, mtu: number, rules: Readonly<Record<string, string>>): NamespaceText {
+function hostNamespace(
+  node: number,
+  network: Network,
+  mtu: number,
+  rules: Readonly<Record<string, string>>,
+): NamespaceText {
   const vxlan = network === "vxlan";
   const pods = Array.from({ length: PODS_PER_NODE }, (_, pod) => pod);
   const others = NODES.map((_, i) => i).filter((i) => i !== node);
@@ -122,12 +133,20 @@ function hostNamespace(node: number, network: Network, mtu: number, rules: Reado
     ],
     neighbours: [
       ...others.map((i) => ({ dst: nodeIp(i), dev: "eth0", lladdr: uplinkMac(i), state: "REACHABLE" })),
-      ...(vxlan ? others.map((i) => ({ dst: blockIp(i), dev: "flannel.1", lladdr: vtepMac(i), state: "PERMANENT" })) : []),
+      ...(vxlan
+        ? others.map((i) => ({ dst: blockIp(i), dev: "flannel.1", lladdr: vtepMac(i), state: "PERMANENT" }))
+        : []),
       ...pods.map((pod) => ({ dst: podIp(node, pod), dev: "cni0", lladdr: podMac(node, pod), state: "STALE" })),
     ],
     fdb: [
       ...(vxlan
-        ? others.map((i) => ({ mac: vtepMac(i), ifname: "flannel.1", dst: nodeIp(i), flags: ["self"], state: "permanent" }))
+        ? others.map((i) => ({
+            mac: vtepMac(i),
+            ifname: "flannel.1",
+            dst: nodeIp(i),
+            flags: ["self"],
+            state: "permanent",
+          }))
         : []),
       { mac: bridgeMac(node), ifname: "cni0", ...bridged, state: "permanent" },
       ...pods.flatMap((pod) => [
@@ -205,7 +224,12 @@ export function worldFiles(mode: ProxyMode, network: Network, count: number): Ma
   };
   json("snapshot.json", { format: "kubewalk.snapshot/v1", takenAt: "2026-11-20T21:55:35Z", nodes: NODES });
   const attached = NODES.map((name) => [name, "eth0"]);
-  json("fabric.json", { format: "kubewalk.fabric/v1", segments: [{ name: "br0", attached }], routers: [], external: [] });
+  json("fabric.json", {
+    format: "kubewalk.fabric/v1",
+    segments: [{ name: "br0", attached }],
+    routers: [],
+    external: [],
+  });
   NODES.forEach((name, node) => {
     const add = (dir: string, ns: NamespaceText): void => {
       for (const [file, text] of namespaceFiles(ns)) files.set(`nodes/${name}/${dir}/${file}`, text);
@@ -233,7 +257,9 @@ export function worldFiles(mode: ProxyMode, network: Network, count: number): Ma
 export function makeWorld(mode: ProxyMode, network: Network, count: number): BenchWorld {
   const files = worldFiles(mode, network, count);
   const snapshot = assembleSnapshot({ paths: () => files.keys(), read: (path) => files.get(path) });
-  const missing = snapshot.namespaces.flatMap((ns) => [...ns.missing].map(([what, why]) => `${ns.place} ${what}: ${why}`));
+  const missing = snapshot.namespaces.flatMap((ns) =>
+    [...ns.missing].map(([what, why]) => `${ns.place} ${what}: ${why}`),
+  );
   const wrong = [...snapshot.problems.map((p) => p.message), ...missing];
   if (wrong.length > 0) throw new Error(`the world of the benchmark is not whole: ${wrong.slice(0, 3).join("; ")}`);
   return {

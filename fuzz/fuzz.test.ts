@@ -1,6 +1,7 @@
 /** A small run of the kernel fuzzer; `npm run fuzz` is the large one. */
 import { afterAll, expect, test } from "vitest";
 import { Agent } from "./agent.ts";
+import { inProcess } from "./answerer.ts";
 import { type Failure, describe as tell, emptyTally, runWorld } from "./pipeline.ts";
 import { cannotRun } from "./requirements.ts";
 
@@ -19,7 +20,7 @@ test.skipIf(why !== null)(
     const agent = new Agent();
     agents.push(agent);
     const tally = emptyTally();
-    for (let n = 0; n < WORLDS; n++) await runWorld(agent, n, { seed: SEED, filter: { only: null, without: new Set() }, traceShare: 0.5 }, tally);
+    for (let n = 0; n < WORLDS; n++) await runWorld(agent, inProcess, n, { seed: SEED, filter: { only: null, without: new Set() }, traceShare: 0.5 }, tally);
     expect(tally.failures.map((f: Failure) => tell(f, SEED))).toEqual([]);
     expect(tally.passed).toBeGreaterThan(300);
   },

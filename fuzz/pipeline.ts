@@ -1,8 +1,8 @@
 /** Worlds one after the other: build, probe, compare. */
 import type { Agent } from "./agent.ts";
+import type { Answerer } from "./answerer.ts";
 import { place, type Files } from "./collect.ts";
 import { compare, question, show } from "./compare.ts";
-import { load } from "./engine.ts";
 import { type Generated, CASES_PER_WORLD, PROBES_PER_RULESET, generate } from "./generate/index.ts";
 import type { Filter } from "./generate/plan.ts";
 import { Scene } from "./scene.ts";
@@ -55,44 +55,31 @@ const ALONE = 10;
 const TRACED = 12;
 
 /** Runs all cases of one world. */
-export async function runWorld(agent: Agent, n: number, options: Options, tally: Tally): Promise<void> {
+export async function runWorld(agent: Agent, answerer: Answerer, n: number, options: Options, tally: Tally): Promise<void> {
   const made: Generated = generate(options.seed, n, options.filter);
   const scene = await Scene.build(agent, made.world);
   for (const [b, batch] of made.batches.entries()) {
     await scene.rules(batch.ruleset);
     const first = n * CASES_PER_WORLD + b * PROBES_PER_RULESET;
-    await runBatch(scene, batch.ruleset, batch.probes, first, options, tally, (n * made.batches.length + b) % Math.max(1, Math.round(1 / options.traceShare)) === 0 && options.traceShare > 0);
+    await runBatch(scene, answerer, batch.ruleset, batch.probes, first, tally, (n * made.batches.length + b) % Math.max(1, Math.round(1 / options.traceShare)) === 0 && options.traceShare > 0);
   }
   tally.refused += scene.refusals.length;
 }
 
-async function runBatch(scene: Scene, ruleset: Ruleset, probes: Probe[], first: number, options: Options, tally: Tally, traced: boolean): Promise<void> {
+async function runBatch(scene: Scene, answerer: Answerer, ruleset: Ruleset, probes: Probe[], first: number, tally: Tally, traced: boolean): Promise<void> {
   const files = scene.files;
   const fail = (i: number, kind: Failure["kind"], why: string, o: Observed | null, answer: Answer | null): void => {
     tally.failures.push({ index: first + i, kind, why, world: scene.world, ruleset, probe: probes[i] ?? null, observed: o, answer, files });
   };
-  const sent = scene.send(probes);
-  let ask: ReturnType<typeof load>;
-  const answers: (Answer | null)[] = [];
-  try {
-    ask = load(files);
-  } catch (e) {
-    await sent;
-    fail(0, "error", String((e as Error).stack ?? e), null, null);
-    return;
-  }
-  probes.forEach((p, i) => {
-    const start = performance.now();
-    try {
-      answers.push(ask(question(p)));
-      const ms = performance.now() - start;
-      if (ms > tally.slowest.ms) tally.slowest = { ms, index: first + i };
-    } catch (e) {
-      answers.push(null);
-      fail(i, "error", String((e as Error).stack ?? e), null, null);
+  const [seen, told] = await Promise.all([scene.send(probes), answerer.ask(files, probes.map(question), false)]);
+  const answers = told.map((t, i) => {
+    if ("error" in t) {
+      fail(i, "error", t.error, seen[i]!, null);
+      return null;
     }
+    if (t.ms > tally.slowest.ms) tally.slowest = { ms: t.ms, index: first + i };
+    return t.answer;
   });
-  const seen = await sent;
   const doubtful: number[] = [];
   answers.forEach((a, i) => {
     if (a === null) return;
@@ -102,7 +89,7 @@ async function runBatch(scene: Scene, ruleset: Ruleset, probes: Probe[], first: 
     else doubtful.push(i);
   });
   await again(scene, probes, answers, doubtful, tally, fail);
-  if (traced && !ruleset.items.some((i) => "text" in i && CHANCE.test(i.text))) await traceSome(scene, probes, answers, seen, ask, tally, fail);
+  if (traced && !ruleset.items.some((i) => "text" in i && CHANCE.test(i.text))) await traceSome(scene, answerer, probes, answers, seen, tally, fail);
 }
 
 /** Rules of which nobody can tell beforehand which way they go: two packets need not meet the same ones. */
@@ -131,15 +118,18 @@ async function again(scene: Scene, probes: Probe[], answers: (Answer | null)[], 
   }
 }
 
-async function traceSome(scene: Scene, probes: Probe[], answers: (Answer | null)[], seen: Observed[], ask: ReturnType<typeof load>, tally: Tally, fail: (i: number, kind: Failure["kind"], why: string, o: Observed | null, a: Answer | null) => void): Promise<void> {
+async function traceSome(scene: Scene, answerer: Answerer, probes: Probe[], answers: (Answer | null)[], seen: Observed[], tally: Tally, fail: (i: number, kind: Failure["kind"], why: string, o: Observed | null, a: Answer | null) => void): Promise<void> {
   const chosen = probes.flatMap((_, i) => (answers[i] && compare(answers[i], seen[i]!).kind === "same" ? [i] : [])).slice(0, TRACED);
   if (chosen.length === 0) return;
   await scene.forget();
   await startTrace(scene.agent, scene.world);
   const result = await scene.send(chosen.map((i) => probes[i]!));
   const events = await stopTrace(scene.agent, scene.world);
+  const told = await answerer.ask(scene.files, chosen.map((i) => question(probes[i]!)), true);
   for (const [k, i] of chosen.entries()) {
-    const full = ask(question(probes[i]!), true);
+    const t = told[k]!;
+    if ("error" in t) continue;
+    const full = t.answer;
     const o = result[k]!;
     if (compare(full, o).kind !== "same") continue;
     const outcomes = full.outcomes.filter((x) => x.client === o.client && x.steps !== undefined && !x.steps.some((s) => s.changed?.sport !== undefined));

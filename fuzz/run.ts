@@ -5,8 +5,11 @@
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { parentPort } from "node:worker_threads";
 import { Agent } from "./agent.ts";
+import { serveAnswers, ThreadAnswerer } from "./answerer.ts";
 import { type KernelCase, writeCase } from "./case-file.ts";
 import { question } from "./compare.ts";
 import { CASES_PER_WORLD } from "./generate/index.ts";
@@ -76,11 +79,12 @@ async function main(): Promise<number> {
     let next = from;
     const one = async (): Promise<void> => {
       let agent = new Agent();
+      const answerer = new ThreadAnswerer(fileURLToPath(import.meta.url));
       agents.push(agent);
       while (next < from + worlds) {
         const n = next++;
         try {
-          await runWorld(agent, n, { seed, filter, traceShare: Number(values.trace ?? 0.1) }, tally);
+          await runWorld(agent, answerer, n, { seed, filter, traceShare: Number(values.trace ?? 0.1) }, tally);
         } catch (e) {
           // The agent is of no use any more; what went wrong is a failure, and the next world gets a new one.
           tally.failures.push(brokenWorld(n, e));
@@ -89,6 +93,7 @@ async function main(): Promise<number> {
         }
         if (values.verbose) console.log(`world ${n} done after ${((performance.now() - start) / 1000).toFixed(1)} s; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`);
       }
+      answerer.close();
     };
     await Promise.all(Array.from({ length: jobs }, one));
     const seconds = (performance.now() - start) / 1000;
@@ -115,7 +120,7 @@ async function report(tally: Tally, agent: Agent, o: { seed: number; keep: strin
   for (const [, list] of sorted.filter(([name]) => o.like.test(name)).slice(0, o.shrinks)) {
     const f = list.find((x) => x.kind === "verdict");
     if (f) await keepSmall(f, agent, o);
-    else if (o.verbose && list[0]!.kind === "rules") keepWhole(list[0]!, o);
+    else if (o.verbose && list[0]!.observed) keepWhole(list[0]!, o);
   }
 }
 
@@ -151,4 +156,6 @@ async function keepSmall(f: Failure, agent: Agent, o: { seed: number; keep: stri
   for (const i of [...small.world.items.filter((x) => x.feature !== "base"), ...small.rules]) console.log(`  ${i.ns} ${"text" in i ? ("chain" in i ? `${i.backend} v${i.family} ${i.table} -A ${i.chain} ${i.text}` : i.text) : JSON.stringify({ ...i, ns: undefined, feature: undefined, phase: undefined })}`);
 }
 
-process.exitCode = await main();
+// The same module is what each pipeline's thread runs.
+if (parentPort === null) process.exitCode = await main();
+else serveAnswers(parentPort);

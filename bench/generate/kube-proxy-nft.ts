@@ -60,7 +60,9 @@ function standingChains(family: "ip" | "ip6"): NftChainText[] {
   const ofLocal = match("==", { fib: { result: "type", flags: ["daddr"] } }, "local");
   const nodePorts = toNodePort("service-nodeports");
   const servicesNodePorts =
-    family === "ip" ? nodePorts : { text: `fib daddr type local ${nodePorts.text}`, expr: [ofLocal, ...nodePorts.expr] };
+    family === "ip"
+      ? nodePorts
+      : { text: `fib daddr type local ${nodePorts.text}`, expr: [ofLocal, ...nodePorts.expr] };
   const rejecting: Json = { reject: { type: family === "ip" ? "icmp" : "icmpv6", expr: "port-unreachable" } };
   const rejected = 'comment "Reject traffic to invalid ports of ClusterIPs"';
   const unallocated = 'comment "Drop traffic to unallocated ClusterIPs"';
@@ -126,11 +128,9 @@ function standingChains(family: "ip" | "ip6"): NftChainText[] {
     {
       name: "masquerading",
       rules: [
-        rule(
-          "meta mark & 0x00004000 == 0x00000000 return",
-          match("==", { "&": [meta("mark"), 0x4000] }, 0),
-          { return: null },
-        ),
+        rule("meta mark & 0x00004000 == 0x00000000 return", match("==", { "&": [meta("mark"), 0x4000] }, 0), {
+          return: null,
+        }),
         changeMark("^"),
         rule("masquerade fully-random", { masquerade: { flags: "fully-random" } }),
       ],
@@ -160,11 +160,9 @@ function serviceChains(s: KubeService): NftChainText[] {
           match("==", payload("ip", "saddr"), ip),
           jump("mark-for-masquerade"),
         ),
-        rule(
-          `meta l4proto ${s.protocol} dnat to ${ip}:${port}`,
-          match("==", meta("l4proto"), s.protocol),
-          { dnat: { addr: ip, port } },
-        ),
+        rule(`meta l4proto ${s.protocol} dnat to ${ip}:${port}`, match("==", meta("l4proto"), s.protocol), {
+          dnat: { addr: ip, port },
+        }),
       ],
     });
   }
@@ -190,7 +188,7 @@ function serviceChains(s: KubeService): NftChainText[] {
 }
 
 const word = (ip: string): number => ip.split(".").reduce((n, part) => n * 256 + Number(part), 0);
-const reversed = (ip: string): number => word(ip.split(".").reverse().join("."));
+const reversed = (ip: string): number => word(ip.split(".").toReversed().join("."));
 const PROTOCOL_NUMBER = { tcp: 6, udp: 17 };
 
 /** Elements of a concatenation as nft lists them: by the last field first, each field read as a little-endian number. */
@@ -234,7 +232,12 @@ function sets(family: "ip" | "ip6", services: readonly KubeService[], nodeIp: st
     set("cluster-ips", "Active ClusterIPs", clusterIps),
     ...(family === "ip" ? [set("nodeport-ips", "IPs that accept NodePort traffic", [nodeIp])] : []),
     map("no-endpoint-services", service, "vmap to drop or reject packets to services with no endpoints", []),
-    map("no-endpoint-nodeports", service.slice(1), "vmap to drop or reject packets to service nodeports with no endpoints", []),
+    map(
+      "no-endpoint-nodeports",
+      service.slice(1),
+      "vmap to drop or reject packets to service nodeports with no endpoints",
+      [],
+    ),
     map("firewall-ips", service, "destinations that are subject to LoadBalancerSourceRanges", []),
     map("service-ips", service, "ClusterIP, ExternalIP and LoadBalancer IP traffic", portals),
     map("service-nodeports", service.slice(1), "NodePort traffic", []),
@@ -242,10 +245,7 @@ function sets(family: "ip" | "ip6", services: readonly KubeService[], nodeIp: st
 }
 
 /** The tables `ip kube-proxy` and (without Services) `ip6 kube-proxy` of a node whose primary address is `nodeIp`, as nft lists them. */
-export function generateKubeProxyNft(
-  services: readonly KubeService[],
-  nodeIp: string,
-): { text: string; json: string } {
+export function generateKubeProxyNft(services: readonly KubeService[], nodeIp: string): { text: string; json: string } {
   const table = (family: "ip" | "ip6", handle: number, of: readonly KubeService[]): NftTableText => ({
     family,
     name: "kube-proxy",

@@ -96,7 +96,13 @@ function routesOfAddress(dev: string, cidr: string): object[] {
   const own = { protocol: "kernel", prefsrc: address, dev, flags: [] };
   const local = { type: "local", dst: address, table: "local", scope: "host", ...own };
   if (length === 32) return [local];
-  const connected = { type: "unicast", dst: `${network(address, length)}/${length}`, table: "main", scope: "link", ...own };
+  const connected = {
+    type: "unicast",
+    dst: `${network(address, length)}/${length}`,
+    table: "main",
+    scope: "link",
+    ...own,
+  };
   return [connected, local];
 }
 
@@ -151,7 +157,7 @@ function sysctlText(ns: NamespaceText): string {
   }))
     values.set(key, value);
   return [...values]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => `${key} = ${value}\n`)
     .join("");
 }
@@ -171,7 +177,12 @@ const TEXT_COMMANDS: Readonly<Record<string, string>> = {
 
 /** The records that commands.json has of a namespace, `dir` relative to the node's folder. */
 export function commandRecords(dir: string): object[] {
-  return Object.entries(TEXT_COMMANDS).map(([name, command]) => ({ file: `${dir}/${name}`, command, exit: 0, stderr: "" }));
+  return Object.entries(TEXT_COMMANDS).map(([name, command]) => ({
+    file: `${dir}/${name}`,
+    command,
+    exit: 0,
+    stderr: "",
+  }));
 }
 
 /** The files of the folder by name. */
@@ -191,7 +202,10 @@ export function namespaceFiles(ns: NamespaceText): Map<string, string> {
     ["vlan.json", line([])],
     ["nexthop.json", line([])],
     ["nsid.json", line(ns.nsids)],
-    ["tc.json", line(["lo", ...ns.links.map((l) => l.name)].map((dev) => ({ kind: "noqueue", handle: "0:", dev, root: true })))],
+    [
+      "tc.json",
+      line(["lo", ...ns.links.map((l) => l.name)].map((dev) => ({ kind: "noqueue", handle: "0:", dev, root: true }))),
+    ],
     ["nft.json", line({ nftables: [{ metainfo: { version: "1.0.6", json_schema_version: 1 } }] })],
     ["sockets.txt", ns.sockets.map((s) => `${s}\n`).join("")],
     ["sysctl.txt", sysctlText(ns)],

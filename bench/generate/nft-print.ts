@@ -72,9 +72,7 @@ function chainText(chain: NftChainText, handle: number, ruleHandles: readonly nu
   const { base } = chain;
   const comment = chain.comment === undefined ? "" : `\t\tcomment "${chain.comment}"\n`;
   const hook =
-    base === undefined
-      ? ""
-      : `\t\ttype ${base.type} hook ${base.hook} priority ${base.priority}; policy accept;\n`;
+    base === undefined ? "" : `\t\ttype ${base.type} hook ${base.hook} priority ${base.priority}; policy accept;\n`;
   const rules = chain.rules.map((rule, i) => `\t\t${rule.text} # handle ${ruleHandles[i]!}\n`);
   return `\tchain ${chain.name} { # handle ${handle}\n${comment}${hook}${rules.join("")}\t}\n`;
 }
@@ -92,9 +90,7 @@ function write(json: Json): string {
 /** The listing of `tables` in both languages: `nft -a list ruleset` and `nft -j -a list ruleset`. The text loads with `nft -f`. */
 export function printNft(tables: readonly NftTableText[]): { text: string; json: string } {
   const text: string[] = [];
-  const objects: Json[] = [
-    { metainfo: { version: "1.0.6", release_name: "Lester Gooch #5", json_schema_version: 1 } },
-  ];
+  const objects: Json[] = [{ metainfo: { version: "1.0.6", release_name: "Lester Gooch #5", json_schema_version: 1 } }];
   for (const table of tables) {
     const { family, name } = table;
     const handles = new Handles();
@@ -106,15 +102,16 @@ export function printNft(tables: readonly NftTableText[]): { text: string; json:
       blocks.push(setText(set, handle));
       const common = { family, name: set.name, table: name, type: set.type, handle, comment: set.comment };
       const elem = set.elements.length === 0 ? {} : { elem: set.elements.map((e) => e.json) };
-      objects.push(set.isVerdictMap ? { map: { ...common, map: "verdict", ...elem } } : { set: { ...common, ...elem } });
+      objects.push(
+        set.isVerdictMap ? { map: { ...common, map: "verdict", ...elem } } : { set: { ...common, ...elem } },
+      );
     }
     for (const chain of table.chains) {
       const handle = handles.take();
       const ruleHandles = chain.rules.map(() => handles.take());
       blocks.push(chainText(chain, handle, ruleHandles));
       const { base } = chain;
-      const hooked =
-        base === undefined ? {} : { type: base.type, hook: base.hook, prio: base.prio, policy: "accept" };
+      const hooked = base === undefined ? {} : { type: base.type, hook: base.hook, prio: base.prio, policy: "accept" };
       objects.push({ chain: { family, table: name, name: chain.name, handle, ...hooked } });
       chain.rules.forEach((rule, i) => {
         const comment = rule.comment === undefined ? {} : { comment: rule.comment };
@@ -124,7 +121,9 @@ export function printNft(tables: readonly NftTableText[]): { text: string; json:
     }
     // One push each: a ruleset has more rules than a call can have arguments.
     for (const rule of rules) objects.push(rule);
-    text.push(`table ${family} ${name} { # handle ${table.handle}\n\tcomment "${table.comment}"\n${blocks.join("\n")}}\n`);
+    text.push(
+      `table ${family} ${name} { # handle ${table.handle}\n\tcomment "${table.comment}"\n${blocks.join("\n")}}\n`,
+    );
   }
   return { text: text.join(""), json: `${write({ nftables: objects })}\n` };
 }

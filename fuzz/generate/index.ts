@@ -11,7 +11,7 @@ import { policy } from "./policy.ts";
 import { routes } from "./routes.ts";
 import { servers } from "./servers.ts";
 import { settings } from "./settings.ts";
-import { topology, vxlan } from "./topology.ts";
+import { numberDevices, topology, vxlan } from "./topology.ts";
 
 export const RULESETS_PER_WORLD = 4;
 export const PROBES_PER_RULESET = 64;
@@ -41,6 +41,7 @@ export function generate(seed: number, index: number, filter: Filter): Generated
   policy(plan);
   settings(plan);
   servers(plan);
+  numberDevices(plan);
   const batches: Batch[] = [];
   for (let i = 0; i < RULESETS_PER_WORLD; i++) {
     // One in four goes without rules: then routing and links alone decide.

@@ -47,8 +47,7 @@ function veth(plan: Plan, a: Device, b: Device): void {
     plan,
     a.ns,
     "link",
-    // Ends of one number would be slow to report their carrier: linkwatch_urgent_event takes them for a plain device.
-    `link add ${a.dev} index ${2 * n + 10} address ${mac(a.ns, n)} type veth peer name ${b.dev} index ${2 * n + 11} address ${mac(b.ns, n + 100)} netns ${plan.namespaces[b.ns]}`,
+    `link add ${a.dev} address ${mac(a.ns, n)} type veth peer name ${b.dev} address ${mac(b.ns, n + 100)} netns ${plan.namespaces[b.ns]}`,
     "veth",
   );
 }
@@ -136,4 +135,21 @@ export function vxlan(plan: Plan): void {
       if (s.v6) ip(plan, m.ns, "route", `neigh replace ${s.v6.base}:${2 - i} lladdr ${other.mac} dev ${m.dev} nud permanent`, "vxlan");
     }
   });
+}
+
+/**
+ * Gives every device a number of its own, in the order in which they are made: so it is on a machine, and
+ * inet_select_addr goes by that order. The two ends of a veth never share a number: linkwatch_urgent_event would take
+ * them for a plain device, and be slow to report their carrier.
+ */
+export function numberDevices(plan: Plan): void {
+  let n = 10;
+  for (const phase of ["link", "upper", "address"] as const) {
+    for (const ns of plan.namespaces.keys()) {
+      for (const item of plan.items) {
+        if (item.kind !== "ip" || item.phase !== phase || item.ns !== ns || !item.text.startsWith("link add ")) continue;
+        item.text = item.text.replaceAll(/(link add (?!link )| name )(\S+)/g, (_, before: string, name: string) => `${before}${name} index ${++n}`);
+      }
+    }
+  }
 }

@@ -50,7 +50,7 @@ function request(a: Attempt): Packet {
   p.icmpType = a.proto === ICMP ? 8 : a.proto === IPV6_ICMP ? 128 : 0;
   p.tcpFlags = a.proto === TCP ? a.tcpFlags : 0;
   p.mark = a.mark;
-  p.hasSocket = true;
+  p.socket = "program";
   p.ttl = a.ttl ?? 0;
   p.length = a.size !== null && a.proto !== TCP ? a.size : (SMALL[a.proto] ?? 60) + (a.to.v === 6 ? 20 : 0);
   p.df = a.proto === TCP || a.size !== null || a.to.v === 6;
@@ -69,6 +69,8 @@ export function attempt(run: Run, a: Attempt): Result {
   const who: Asked = { src: a.to, dst: a.to, sport: 0, dport: 0, icmpId: 0, routed: null };
   const fate = sendFrom(run, a.from, request(a), {
     // The socket keeps what connect() settled, whatever OUTPUT makes of the packet.
+    // As ping(8), which does not connect: one lookup.
+    once: isIcmp(a.proto),
     onRouted: (p, routed) => Object.assign(who, {
       routed: p.v === 6 ? routed : null, src: p.src, dst: p.dst, sport: p.sport, dport: p.dport, icmpId: p.icmpId }),
   });
@@ -132,6 +134,8 @@ function settle(run: Run, a: Attempt, who: Asked, fate: Fate): Result {
         const r = answerTo(fate.pkt);
         r.tcpFlags = RST | ACK;
         r.length = BARE_TCP[r.v];
+        // tcp_v4_send_reset sends by the kernel's socket, tcp_v6_send_response without one.
+        r.socket = r.v === 4 ? "kernel" : null;
         return judgeReset(
           a,
           who,
@@ -231,7 +235,7 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
   const reply = answerTo(pkt);
   // What answers is the socket that was reached: its device binds the answer, its owner is the answer's.
   const bound = fate.socket?.dev == null ? null : (ns.byName.get(fate.socket.dev) ?? null);
-  reply.hasSocket = fate.socket !== undefined;
+  reply.socket = fate.socket === undefined ? "kernel" : "program";
   reply.uid = fate.socket?.uid ?? null;
   if (a.proto === UDP && a.size !== null) reply.length = SMALL[UDP]! + (pkt.v === 6 ? 20 : 0);
   if (a.proto === UDP && fate.ns.owner(pkt.dst) === null) {
@@ -249,7 +253,7 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
   const failure = backAt(a, who, back);
   if (failure !== null) return failure;
   if (a.proto === TCP) {
-    const broken = talk(run, a, who, ns, seen, bound);
+    const broken = talk(run, a, who, ns, seen, bound, reply.uid);
     if (broken !== null) return broken;
   }
   return {
@@ -328,7 +332,7 @@ function dispositionOf(f: Extract<Fate, { t: "lost" | "error" | "reset" | "send-
 }
 
 /** Data both ways after the handshake, on the connection that it made. Null when it passes. */
-function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet, bound: Device | null): Result | null {
+function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet, bound: Device | null, uid: number | null): Result | null {
   const { recording } = run;
   run.recording = false;
   try {
@@ -342,13 +346,15 @@ function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet, bound:
       ttl: a.ttl ?? 0,
     });
     if (a.size !== null) there.length = segment(a, server, seen);
-    there.hasSocket = true;
+    there.socket = "program";
     run.traversals = 0;
     const fate = sendFrom(run, a.from, there, { fixedSource: who.src, ...(who.routed === null ? {} : { routed: who.routed }) }) as Fate;
     const lost = passed(run, a, who, fate, server);
     if (lost !== null) return lost;
     const back = answerTo(seen);
     back.tcpFlags = ACK | PSH;
+    back.socket = "program";
+    back.uid = uid;
     if (a.size !== null) back.length = there.length;
     return backAt(a, who, sendFrom(run, server, back, { fixedSource: seen.dst, oif: bound }) as Fate);
   } finally {

@@ -162,7 +162,9 @@ export class Fib {
   }
 
   private answer(route: Route, rule: PolicyRule | null): FibResult {
-    return { error: ROUTE_ERROR[route.type] ?? null, route, rule, unknown: null };
+    const { type } = route;
+    const error = type === "unicast" || type === "local" ? null : (ROUTE_ERROR[type] ?? null);
+    return { error, route, rule, unknown: null };
   }
 
   /** The route for a flow. Never throws; `unknown` tells when rules or routes were not recorded. */

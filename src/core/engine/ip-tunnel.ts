@@ -60,6 +60,9 @@ export function ipTunnelTransmit(run: Run, dev: Device, pkt: Packet): FrameFate 
   outer.layer = pkt.layer + 1;
   // ip_tunnel_xmit: TTL of the device, else that of the inner packet.
   outer.ttl = t.ttl > 0 ? t.ttl : pkt.ttl;
+  outer.socket = pkt.socket;
+  outer.uid = pkt.uid;
+  outer.gid = pkt.gid;
   outer.mark = pkt.mark;
   outer.length = pkt.length + t.overhead;
   outer.df = pkt.df;

@@ -133,7 +133,7 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
   const first = [...macs];
   if (first.length === 0) {
     if (gap !== null) return { t: "unknown", why: gap };
-    if (stopped !== null) return { t: "failed", why: `ARP for ${formatIp(ip)} on ${dev.name} is filtered: ${textOf(stopped.because)}`, source: stopped.because.source };
+    if (stopped !== null) return { t: "failed", why: `${ip.v === 4 ? "ARP" : "neighbour discovery"} for ${formatIp(ip)} on ${dev.name} is filtered: ${textOf(stopped.because)}`, source: stopped.because.source };
     const before = entry === undefined ? "" : ` (${entry.state})`;
     return {
       t: "failed",
@@ -198,7 +198,7 @@ function carried(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null):
       const fate = transmit(run, a, arpMessage(a === from ? "request" : "reply", from, to, ip, sender));
       if (fate === UNWANTED) continue;
       if (fate.t === "inconclusive") return { t: "unknown", why: textOf(fate.because) };
-      if (fate.t !== "delivered" || fate.ns !== b.ns) return { t: "failed", why: `ARP for ${formatIp(ip)} does not get through ${from.name}: ${textOf(fate.because)}`, source: fate.because.source };
+      if (fate.t !== "delivered" || fate.ns !== b.ns) return { t: "failed", why: `${ip.v === 4 ? "ARP" : "neighbour discovery"} for ${formatIp(ip)} does not get through ${from.name}: ${textOf(fate.because)}`, source: fate.because.source };
     }
     return null;
   } finally {
@@ -231,8 +231,17 @@ function ndBlocked(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null
       const out = runHook(run, a.ns, "output", p, { iif: null, oif: a }) ?? runHook(run, a.ns, "postrouting", p, { iif: null, oif: a });
       if (out !== null) return out;
       const arrived = nd(p.icmpType, p.src, p.dst, a.mac, p.type);
+      arrived.socket = null;
+      arrived.locallyMade = false;
+      arrived.ttl = p.ttl;
+      arrived.tos = p.tos;
       const stopped = runHook(run, b.ns, "prerouting", arrived, { iif: b, oif: null }) ?? runHook(run, b.ns, "input", arrived, { iif: b, oif: null });
       if (stopped !== null) return stopped;
+      // ndisc_rcv: a hop limit of less than 255 looks like a message from another link.
+      if (arrived.ttl !== 255) {
+        const text = `rules changed its hop limit to ${arrived.ttl}, and ${b.ns.place} takes 255 alone`;
+        return { t: "lost", disposition: "dropped", ns: b.ns, pkt: arrived, local: false, because: { text, source: null } };
+      }
     }
     return null;
   } finally {
@@ -251,6 +260,7 @@ function nd(type: number, src: Ip, dst: Ip, mac: string | null, to: Packet["type
   const p = new Packet(6, src, dst, IPV6_ICMP);
   p.icmpType = type;
   p.ttl = 255;
+  p.socket = "kernel";
   p.length = 72;
   p.type = to;
   p.macSrc = mac;

@@ -23,7 +23,7 @@ export interface SendOptions {
   skbDev?: Device | null;
   /** Called once the source is settled, before any rule has seen the packet. */
   onRouted?: (pkt: Packet, routed: Routed) => void;
-  /** The kernel's own packets: one lookup, however the source comes about (icmp_route_lookup). */
+  /** One lookup, however the source comes about: the kernel's own packets (icmp_route_lookup), and sockets that are not connected. */
   once?: boolean;
   /** Route that the sender's socket has kept. */
   routed?: Routed;
@@ -40,7 +40,7 @@ function flowFor(pkt: Packet, src: Ip | null, oif: Device | null): Flow {
     proto: pkt.proto,
     sport: pkt.sport,
     dport: pkt.dport,
-    uid: pkt.hasSocket ? pkt.uid : 0,
+    uid: pkt.socket === "program" ? pkt.uid : 0,
   };
 }
 

@@ -96,8 +96,8 @@ export class Packet {
   /** Owner of the sending socket where the packet is locally made; null for forwarded ones. */
   uid: number | null = null;
   gid: number | null = null;
-  /** Socket that early demux, TPROXY or the sender gave it. */
-  hasSocket = false;
+  /** Whose socket it has (skb->sk), from its sender or TPROXY: one of the kernel's own has no file, so nobody owns it. */
+  socket: "program" | "kernel" | null = null;
   /** The socket that TPROXY chose for it, by address and port; null otherwise. */
   tproxied: { ip: Ip; port: number } | null = null;
   /** Made by a program or the kernel in the namespace that it is in; false once it has crossed a wire. */

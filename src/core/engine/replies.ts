@@ -39,6 +39,7 @@ export function sendIcmpError(run: Run, ns: Ns, pkt: Packet, error: IcmpError): 
   e.about.ct = null;
   e.about.inner = null;
   e.answer = true;
+  e.socket = "kernel";
   e.df = false;
   e.layer = pkt.layer;
   e.length = pkt.v === 4 ? Math.min(576, pkt.length + 28) : Math.min(1280, pkt.length + 48);
@@ -55,7 +56,6 @@ export function sendReset(run: Run, ns: Ns, pkt: Packet): FrameFate {
   const r = answerTo(pkt);
   r.tcpFlags = RST | ACK;
   r.length = BARE_TCP[pkt.v];
-  r.hasSocket = false;
   r.mark = reflectedMark(ns, pkt);
   attach(r, pkt);
   return sendFrom(run, ns, r, { fixedSource: pkt.dst });

@@ -112,7 +112,7 @@ export class Run {
       copy.ttl !== pkt.ttl ||
       copy.ctInfo !== pkt.ctInfo ||
       copy.zone !== pkt.zone ||
-      copy.hasSocket !== pkt.hasSocket ||
+      copy.socket !== pkt.socket ||
       copy.src !== pkt.src ||
       copy.dst !== pkt.dst ||
       (ct !== null &&

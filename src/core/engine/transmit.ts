@@ -123,7 +123,7 @@ export function receive(run: Run, dev: Device, pkt: Packet): FrameFate {
   pkt.zone = 0;
   pkt.zoneDir = "both";
   pkt.nextHop = null;
-  pkt.hasSocket = false;
+  pkt.socket = null;
   pkt.forwardedBy = null;
   pkt.ipvs = false;
   pkt.tproxied = null;

@@ -94,7 +94,11 @@ export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
   outer.randomSport = true;
   outer.dport = remote.port;
   outer.ttl = kind.ttl;
-  outer.mark = pkt.mark; // a seed's bug: the inner packet's mark stays on
+  // iptunnel_xmit leaves skb->sk and skb->mark as they are.
+  outer.socket = pkt.socket;
+  outer.uid = pkt.uid;
+  outer.gid = pkt.gid;
+  outer.mark = pkt.mark;
   outer.length = pkt.length + (remote.ip.v === 4 ? VXLAN_OVERHEAD_4 : VXLAN_OVERHEAD_6);
   outer.df = kind.df === "set" || (kind.df === "inherit" && pkt.df);
   outer.inner = pkt;

@@ -87,6 +87,12 @@ export class Lookup {
     return Array.isArray(pair) ? pair[1] : undefined;
   }
 
+  /** Nothing can be found in it, unless a packet itself adds something. */
+  get isBare(): boolean {
+    const { entries, vague, catchAll } = (this.built ??= this.build());
+    return entries.length === 0 && vague === 0 && catchAll === MISS;
+  }
+
   /** How many elements are listed. */
   get size(): number {
     return this.elements.length;

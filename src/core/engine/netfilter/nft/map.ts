@@ -54,12 +54,15 @@ export function mapping<T>(scope: RuleScope, body: NftJson, decode: (json: NftJs
   if (key.length === 1 && key[0]!.chance !== null) return drawn(lookup, key[0]!, valueOf);
   const loads = key.map((part) => part.load);
   const words = wordsOf(key);
+  const asks = key.some((part) => part.asks);
   const get = (s: EvalState): T | null | undefined => {
+    // Whatever the key is, the rule breaks.
+    if (!asks && s.pkt.setChanges.length === 0 && lookup.isBare) return null;
     const entry = lookup.find(s, loads, words);
     if (entry >= 0) return valueOf(s, entry);
     return entry === UNSURE ? undefined : null;
   };
-  return { get, asks: key.some((part) => part.asks) };
+  return { get, asks };
 }
 
 function notKnown(s: EvalState, why: string): undefined {

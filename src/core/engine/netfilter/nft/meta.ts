@@ -28,13 +28,13 @@ function typeOfDevice(dev: RuleDevice, s: EvalState): Loaded {
 
 const PACKET_TYPES = { host: 0, broadcast: 1, multicast: 2, otherhost: 3 } as const;
 
-/** Owner of the sending socket: nft_meta_get_eval_skugid breaks without a full socket that has a file. */
+/** Owner of the sending socket: nft_meta_get_eval_skugid breaks without a full socket that has a file, which the kernel's own have not. */
 const owner =
   (id: "uid" | "gid"): Load =>
   (s) => {
     const value = s.pkt[id];
     if (value !== null) return value | 0;
-    if (!s.pkt.hasSocket) return null;
+    if (s.pkt.socket !== "program") return null;
     s.why = `the owner of the packet's socket is not known`;
     return undefined;
   };
@@ -43,7 +43,7 @@ const owner =
 const ofSocket =
   (name: string): Load =>
   (s) => {
-    if (s.pkt.uid === null && !s.pkt.hasSocket) return null;
+    if (s.pkt.uid === null && s.pkt.socket === null) return null;
     s.why = `${name} is not known`;
     return undefined;
   };

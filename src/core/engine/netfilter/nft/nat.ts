@@ -180,7 +180,7 @@ export function tproxyEffect(scope: RuleScope, json: NftJson): Effect {
     if (taken !== "unknown") return taken ? NEXT : BREAK;
     s.why = "whether a transparent socket is there for tproxy is not known";
     if (!s.oracle.unknown(s.why, scope.source)) return BREAK;
-    s.pkt.hasSocket = true;
+    s.pkt.socket = "program";
     s.pkt.tproxied = { ip: where.min ?? s.pkt.dst, port: range.minPort === 0 ? s.pkt.dport : range.minPort };
     return NEXT;
   };

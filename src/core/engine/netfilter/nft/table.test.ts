@@ -487,7 +487,7 @@ describe("the host", () => {
     expect(runRules(rule, p).verdict).toBe("drop");
     expect(runRules(rule, tcp()).verdict).toBe("accept");
     const early = tcp();
-    early.hasSocket = true;
+    early.socket = "program";
     expect(runRules(rule, early).unknowns.length).toBe(1);
   });
 

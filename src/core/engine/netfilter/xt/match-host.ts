@@ -86,10 +86,11 @@ export function owner(m: OwnerMatch): Test {
   const { what, not, range } = m;
   return (s) => {
     const { pkt } = s;
-    // Forwarded packets and what the kernel makes itself have no socket of a program.
-    const owned = (pkt.locallyMade || s.hook === "output") && (pkt.hasSocket || pkt.uid !== null);
+    // Forwarded packets have no socket; those of the kernel's own sockets no owner.
+    const owned = (pkt.locallyMade || s.hook === "output") && (pkt.socket !== null || pkt.uid !== null);
     if (!owned) return not ? YES : NO;
     if (what === "socket-exists") return not ? NO : YES;
+    if (pkt.socket === "kernel") return not ? YES : NO;
     const id = what === "uid" ? pkt.uid : pkt.gid;
     if (id === null || range === null || (what === "gid" && m.supplGroups)) {
       s.why = `the ${what === "uid" ? "user" : "group"} that sends the packet is not known`;

@@ -187,10 +187,10 @@ cases("owners", [
   ["-m owner --uid-owner 0-99", { uid: 100 }, "no"],
   ["-m owner ! --uid-owner 0-99", { uid: 100 }, "yes"],
   ["-m owner --uid-owner 0", {}, "no"],
-  ["-m owner --uid-owner 0", { hasSocket: true }, "the user that sends the packet is not known"],
-  ["-m owner --gid-owner 0", { hasSocket: true, gid: 0 }, "yes"],
-  ["-m owner --socket-exists", { hasSocket: true }, "yes"],
-  ["-m owner ! --socket-exists", { hasSocket: true }, "no"],
+  ["-m owner --uid-owner 0", { socket: "program" }, "the user that sends the packet is not known"],
+  ["-m owner --gid-owner 0", { socket: "program", gid: 0 }, "yes"],
+  ["-m owner --socket-exists", { socket: "program" }, "yes"],
+  ["-m owner ! --socket-exists", { socket: "program" }, "no"],
   ["-m owner --socket-exists", { locallyMade: false }, "no"],
 ]);
 

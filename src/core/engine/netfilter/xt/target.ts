@@ -163,7 +163,7 @@ function tproxy(t: Extract<XtTarget, { t: "tproxy" }>, source: Source): Effect {
     if (taken === "unknown") {
       const why = "whether a socket takes the packet from TPROXY is not recorded";
       if (!s.oracle.unknown(why, source)) return DROP;
-      s.pkt.hasSocket = true;
+      s.pkt.socket = "program";
       s.pkt.tproxied = { ip: t.ip ?? s.pkt.dst, port: t.port === 0 ? s.pkt.dport : t.port };
     }
     s.pkt.mark = ((s.pkt.mark & ~t.mask) ^ t.value) >>> 0;
