@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { decodeText } from "../src/host/snapshot/decode.ts";
 import { parseIptablesSave } from "../src/core/parse/iptables-save.ts";
 import { generateKubeProxyIptables } from "./generate/kube-proxy-iptables.ts";
 import { kernelUnavailable, loadable, withNamespaces } from "./kernel.ts";
@@ -33,7 +34,7 @@ interface OneLoad {
 /** What the child process does: reads one file and prints its figures as JSON. */
 export function loadOnce(file: string): void {
   const start = performance.now();
-  const text = readFileSync(file, "utf8");
+  const text = decodeText(readFileSync(file), file);
   const read = performance.now();
   const ruleset = parseIptablesSave(text, file, "ip");
   const end = performance.now();

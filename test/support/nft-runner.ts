@@ -151,6 +151,7 @@ export function run({ compiled, handleOf }: Loaded, chain: string, pkt: Packet, 
     },
     setZone: (ctx, zone) => {
       ctx.pkt.zone = zone;
+      ctx.pkt.template = true;
     },
     tproxy: () => setting.tproxy ?? true,
   };

@@ -1,5 +1,6 @@
 /** Bridges: which port a frame leaves by, and what br_netfilter shows of it to IP's rules (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c). */
 import { isGroup, type Device } from "./device.ts";
+import { callsIp } from "./bridge-hooks.ts";
 import { bridgeHook } from "./link-hooks.ts";
 import { UNWANTED, type FrameFate } from "./fate.ts";
 import { runHook } from "./hooks.ts";
@@ -9,17 +10,6 @@ import { resolve } from "./neighbour.ts";
 import type { Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
 import { transmit } from "./transmit.ts";
-
-/** brnf_call_iptables: per bridge, else for the namespace; off where br_netfilter is not there. */
-function callsIp(bridge: Device, v: 4 | 6): boolean {
-  return v === 4 ? (bridge.callsIp4 ??= isFiltered(bridge, 4)) : (bridge.callsIp6 ??= isFiltered(bridge, 6));
-}
-
-function isFiltered(bridge: Device, v: 4 | 6): boolean {
-  const kind = bridge.link.kind;
-  if (kind.kind === "bridge" && (v === 4 ? kind.nfCallIptables : kind.nfCallIp6tables)) return true;
-  return (bridge.ns.sysctl(`net.bridge.bridge-nf-call-ip${v === 6 ? "6" : ""}tables`) ?? 0) !== 0;
-}
 
 function forwarding(port: Device): boolean {
   return port.up && (port.link.port === null || port.link.port.state === "forwarding");

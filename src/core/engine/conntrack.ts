@@ -222,13 +222,15 @@ function trackError(run: Run, ns: Ns, pkt: Packet): void {
 
 /**
  * __nf_conntrack_confirm: the connection that has either tuple already and so keeps this one out. Datagrams may share
- * one in the same direction (nf_ct_resolve_clash), not one that the other has for its other direction.
+ * one in the same direction (nf_ct_resolve_clash), not one that the other has for its other direction. Tuples of
+ * opposite directions meet in the hash table only where both have one zone.
  */
 function clashing(run: Run, ns: Ns, ct: Connection): Connection | null {
+  const oneZone = zoneId(ct, false) === zoneId(ct, true);
   const back = findConnection(run, ns, ct.proto, ct.reply, ct, ct);
-  if (back !== null && (ct.proto === TCP || !back.reply)) return back.ct;
+  if (back !== null && (back.reply ? ct.proto === TCP : oneZone)) return back.ct;
   const there = findConnection(run, ns, ct.proto, ct.orig, ct, ct);
-  return there !== null && (ct.proto === TCP || there.reply) ? there.ct : null;
+  return there !== null && (there.reply ? oneZone : ct.proto === TCP) ? there.ct : null;
 }
 
 /** nf_conntrack_confirm: the entry enters the table when its first packet leaves or arrives. */

@@ -34,18 +34,27 @@ export function isGroup(mac: string): boolean {
   return (digit & 1) === (digit > 57 ? 0 : 1);
 }
 
+/** A bridge on the way of a frame. No port in: the bridge device itself sends; no port out: it is for the bridge device. */
+export interface Crossing {
+  readonly bridge: Device;
+  readonly from: Device | null;
+  readonly to: Device | null;
+}
+
 /** A device that answers a request, or may: `unknown` tells why that can't be said. */
 export interface Answerer {
   to: Device;
+  /** The bridges on the way there. */
+  way: readonly Crossing[];
   unknown: string | null;
 }
 
 /** Where a broadcast that leaves a device arrives. */
 export interface BroadcastDomain {
-  /** Devices whose IP stack sees it. */
-  reached: readonly Device[];
-  /** Their MACs. */
-  macs: ReadonlySet<string | null>;
+  /** Devices whose IP stack sees it, each with the bridges on the way there. */
+  reached: ReadonlyMap<Device, readonly Crossing[]>;
+  /** Them by MAC. */
+  owners: ReadonlyMap<string | null, readonly Device[]>;
   /** What could not be followed; null when all could. */
   gap: string | null;
 }
@@ -85,8 +94,8 @@ export class Device implements RuleDevice {
   domain: BroadcastDomain | null = null;
   /** Neighbour entries of the device that lead nowhere any more; null until they were looked for. */
   leftovers: ReadonlySet<Neighbour> | null = null;
-  /** Who answers requests that leave by the device, by address and sender, as far as anyone asked. */
-  answerers: Map<string, readonly Answerer[]> | null = null;
+  /** Who answers requests that leave by the device, by the keys of address and sender, as far as anyone asked. */
+  answerers: Map<Ip["key"], Map<Ip["key"], readonly Answerer[]>> | null = null;
   /** Why what passes the device is not known: a program runs there. Undefined until it was asked. */
   program: string | null | undefined = undefined;
   /** Of a bridge: its frames pass IP's rules (br_netfilter). Null until it was asked. */

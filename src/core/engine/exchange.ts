@@ -4,7 +4,7 @@ import type { ClientResult, Disposition } from "../model/walk.ts";
 import type { Device } from "./device.ts";
 import { textOf, type Because, type Fate, type FrameFate } from "./fate.ts";
 import type { Ns } from "./ns.ts";
-import { sendFrom, type Routed } from "./output.ts";
+import { needsDevice, sendFrom, type Routed } from "./output.ts";
 import { ACK, ICMP, IPV6_ICMP, Packet, PSH, RST, SCTP, SYN, TCP, UDP } from "./packet.ts";
 import { answerTo, BARE_TCP, endpointText, errnoOf, mayComplain, sendIcmpError, sendReset } from "./replies.ts";
 import type { Run } from "./run.ts";
@@ -139,12 +139,14 @@ function settle(run: Run, a: Attempt, who: Asked, fate: Fate): Result {
         return judgeReset(
           a,
           who,
-          sendFrom(run, fate.ns, r, { fixedSource: fate.pkt.dst }) as Fate,
+          sendFrom(run, fate.ns, r, { fixedSource: fate.pkt.dst, asked: needsDevice(r.dst) ? fate.pkt.cameBy : null }) as Fate,
           "no-listener",
           fate.because,
         );
       }
       const proto = fate.pkt.proto === UDP || fate.pkt.proto === SCTP;
+      // udp_rcv lets go of the connection before it complains; a missing protocol is complained of with it.
+      if (fate.pkt.proto === UDP) Object.assign(fate.pkt, { ct: null, ctInfo: "none", ctReply: false });
       const icmp =
         fate.pkt.v === 4
           ? { type: 3, code: proto ? 3 : 2, mtu: null }
@@ -204,8 +206,8 @@ function aboutUs(inside: Packet | null, who: Asked, proto: number): boolean {
 
 function isForUs(pkt: Packet, who: Asked): boolean {
   return (
-    sameIp(pkt.src, who.dst) &&
-    sameIp(pkt.dst, who.src) &&
+    // ping takes a reply by its number, whoever sends it and wherever to (ping_lookup, rawv6_rcv).
+    (isIcmp(pkt.proto) || (sameIp(pkt.src, who.dst) && sameIp(pkt.dst, who.src))) &&
     pkt.sport === who.dport &&
     pkt.dport === who.sport &&
     pkt.icmpId === who.icmpId
@@ -237,6 +239,7 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
   const bound = fate.socket?.dev == null ? null : (ns.byName.get(fate.socket.dev) ?? null);
   reply.socket = fate.socket === undefined ? "kernel" : "program";
   reply.uid = fate.socket?.uid ?? null;
+  if (a.proto === UDP) reply.exactLength = false;
   if (a.proto === UDP && a.size !== null) reply.length = SMALL[UDP]! + (pkt.v === 6 ? 20 : 0);
   if (a.proto === UDP && fate.ns.owner(pkt.dst) === null) {
     const text = `${formatIp(pkt.dst)} is no address of ${ns.place}: whether the program can answer from it is up to its socket's options`;
@@ -249,7 +252,9 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
       if (!run.unknownOnce(`udp source ${ns.place}`, text, fate.because.source)) reply.src = other;
     }
   }
-  const back = sendFrom(run, ns, reply, { fixedSource: reply.src, oif: bound }) as Fate;
+  // icmpv6_echo_reply: by rules for the device that the request came by.
+  const asked = a.proto === IPV6_ICMP ? pkt.cameBy : null;
+  const back = sendFrom(run, ns, reply, { fixedSource: reply.src, oif: bound, asked }) as Fate;
   const failure = backAt(a, who, back);
   if (failure !== null) return failure;
   if (a.proto === TCP) {
@@ -345,6 +350,7 @@ function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet, bound:
       answer: true,
       ttl: a.ttl ?? 0,
     });
+    there.exactLength = false;
     if (a.size !== null) there.length = segment(a, server, seen);
     there.socket = "program";
     run.traversals = 0;
@@ -355,6 +361,7 @@ function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet, bound:
     back.tcpFlags = ACK | PSH;
     back.socket = "program";
     back.uid = uid;
+    back.exactLength = false;
     if (a.size !== null) back.length = there.length;
     return backAt(a, who, sendFrom(run, server, back, { fixedSource: seen.dst, oif: bound }) as Fate);
   } finally {

@@ -210,12 +210,14 @@ export interface KeyOf<T> {
 
 const NO_WAYS: readonly never[] = [];
 
-/** More ways than this are not tried; what is left becomes one inconclusive happening. */
+/** More ways than this are not tried, nor those beyond so many choices in all: what is left becomes one inconclusive happening. */
 export const MAX_WAYS = 10_000;
+/** A way of a real cluster has some ten choices; where packets go in circles by chance, each has hundreds, and takes as long. */
+const MAX_CHOICES = 100_000;
 
 /**
  * All that `run` can come to. Outcomes with one fine key are one, their shares added.
- * Returns `complete: false` when there were more than MAX_WAYS ways: shares are then those of the ways tried.
+ * Returns `complete: false` when there were too many ways: shares are then those of the ways tried.
  */
 export function explore<T>(
   run: (oracle: Oracle) => T,
@@ -224,6 +226,7 @@ export function explore<T>(
   const oracle = new ReplayOracle();
   const runs: Run<T>[] = [];
   let complete = true;
+  let choices = 0;
   do {
     oracle.rewind();
     const value = run(oracle);
@@ -231,7 +234,8 @@ export function explore<T>(
       return { happenings: [{ share: ONE, value, way: [], peak: 1, because: null, ways: keyOf.everyWay ? [{ way: [], share: ONE }] : NO_WAYS }], complete };
     }
     runs.push({ value, points: oracle.points.slice() });
-    if (runs.length >= MAX_WAYS) {
+    choices += oracle.points.length;
+    if (runs.length >= MAX_WAYS || choices >= MAX_CHOICES) {
       complete = !oracle.advance();
       break;
     }

@@ -17,6 +17,8 @@ export interface Flow {
   iif: Device | null;
   /** Device that the sender is bound to, or that must carry the answer; null for any. */
   oif: Device | null;
+  /** Device that rules see as that of the sender, though routes need not lead there. */
+  ruleOif?: Device | null;
   mark: number;
   tos: number;
   proto: number;
@@ -247,7 +249,7 @@ export class Fib {
       f.iif?.masterName !== rule.iif
     )
       return false;
-    if (rule.oif !== null && f.oif?.name !== rule.oif) return false;
+    if (rule.oif !== null && (f.oif ?? f.ruleOif)?.name !== rule.oif) return false;
     if (rule.fwmark !== null && ((f.mark ^ rule.fwmark) & rule.fwmask) !== 0) return false;
     if (rule.l3mdev && this.vrfTable(f) === null) return false;
     if (rule.from !== null && rule.from.len > 0 && (f.src === null || !inPrefix(f.src, rule.from))) return false;

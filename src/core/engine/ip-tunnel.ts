@@ -65,6 +65,7 @@ export function ipTunnelTransmit(run: Run, dev: Device, pkt: Packet): FrameFate 
   outer.gid = pkt.gid;
   outer.mark = pkt.mark;
   outer.length = pkt.length + t.overhead;
+  outer.exactLength = pkt.exactLength;
   outer.df = pkt.df;
   outer.inner = pkt;
   run.step(ns, outer, "tunnel", `${dev.name}: into ${dev.kindName}`, source);

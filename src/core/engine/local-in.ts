@@ -18,7 +18,9 @@ export function deliver(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
     oif: null,
   });
   if (fate !== null) return fate;
-  if (pkt.tproxied !== null) return toSocket(run, ns, dev, pkt);
+  // inet_iif, ip6_rcv_core: what comes back by the loopback device counts as come in by the device of its local route.
+  pkt.cameBy = dev.isLoopback ? (ns.owner(pkt.dst) ?? dev) : dev;
+  if (pkt.tproxied !== null) return toSocket(run, ns, pkt);
   if (isVxlanPort(ns, pkt) && (pkt.inner !== null || !pkt.answer)) return vxlanReceive(run, ns, pkt);
   if (pkt.proto === 4 || pkt.proto === 41 || pkt.proto === 47) return ipTunnelReceive(run, ns, pkt);
   switch (pkt.proto) {
@@ -37,7 +39,7 @@ export function deliver(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
           wildcard: false,
           because: { text: "reaches the program that asked", source: null },
         };
-      return toSocket(run, ns, dev, pkt);
+      return toSocket(run, ns, pkt);
     default:
       return {
         t: "no-listener",
@@ -81,16 +83,14 @@ export function socketText(s: Socket): string {
   return `${s.proto} ${s.state} ${ip}${s.dev === null ? "" : `%${s.dev}`}:${s.port}`;
 }
 
-function toSocket(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
+function toSocket(run: Run, ns: Ns, pkt: Packet): FrameFate {
   let probe = pkt;
   if (pkt.tproxied !== null) {
     probe = pkt.clone();
     probe.dst = pkt.tproxied.ip;
     probe.dport = pkt.tproxied.port;
   }
-  // inet_iif, ip6_rcv: what comes back by the loopback device counts as come in by the device of its local route.
-  const by = dev.isLoopback ? (ns.owner(pkt.dst) ?? dev) : dev;
-  const s = findSocket(ns, probe, by);
+  const s = findSocket(ns, probe, pkt.cameBy!);
   if (s === "unknown")
     return {
       t: "inconclusive",

@@ -3,13 +3,14 @@ import { formatIp, inPrefix, ip4, ip6, type Ip } from "../model/address.ts";
 import type { Neighbour } from "../model/link.ts";
 import type { Source } from "../model/source.ts";
 import { addrType } from "./address-type.ts";
-import type { Answerer, BroadcastDomain, Device } from "./device.ts";
+import type { Answerer, BroadcastDomain, Crossing, Device } from "./device.ts";
 import { validateSource } from "./reverse-path.ts";
 import { inetSelectAddr } from "./source-address.ts";
 import type { Ns } from "./ns.ts";
 import { textOf, UNWANTED, type Fate } from "./fate.ts";
 import { transmit } from "./transmit.ts";
-import { arpHook } from "./link-hooks.ts";
+import { cross, reversed } from "./bridge-hooks.ts";
+import { arpHook, deviceHook } from "./link-hooks.ts";
 import { runHook } from "./hooks.ts";
 import { IPV6_ICMP, Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
@@ -61,18 +62,35 @@ export function resolve(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet): Res
 /** Everyone that a broadcast from `dev` reaches, and what of that could not be followed. State only: found once for each device. */
 function domainOf(dev: Device): BroadcastDomain {
   if (dev.domain === null) {
-    const reached: Device[] = [];
-    const gap = leave(dev, reached, new Set());
-    dev.domain = { reached, macs: new Set(reached.map((d) => d.mac)), gap };
+    const reached = new Map<Device, readonly Crossing[]>();
+    const gap = leave(dev, reached, new Set(), []);
+    const owners = new Map<string | null, Device[]>();
+    for (const d of reached.keys()) {
+      const same = owners.get(d.mac);
+      if (same === undefined) owners.set(d.mac, [d]);
+      else same.push(d);
+    }
+    dev.domain = { reached, owners, gap };
   }
   return dev.domain;
 }
 
-/** Learned entries of a device whose MAC nobody has, as far as can be told. State only: found once for each device. */
+/**
+ * Learned entries of a device that nobody would answer for any more when the kernel asks again, as far as can be told: nobody
+ * has the MAC, or who has it does not answer. State only: found once for each device.
+ */
 function leftoversOf(dev: Device): ReadonlySet<Neighbour> {
   if (dev.leftovers === null) {
-    const { macs, gap } = domainOf(dev);
-    const gone = (e: Neighbour): boolean => e.state !== "PERMANENT" && e.state !== "NOARP" && !macs.has(e.mac);
+    const { owners, gap } = domainOf(dev);
+    const gone = (e: Neighbour): boolean => {
+      if (e.state === "PERMANENT" || e.state === "NOARP") return false;
+      const owned = owners.get(e.mac);
+      if (owned === undefined) return true;
+      // One that was confirmed within the last half minute serves as long as anyone waits.
+      if (e.state === "REACHABLE") return false;
+      const sender = e.ip.v === 4 ? inetSelectAddr(dev.ns, dev, e.ip, 253) : dev.linkLocal();
+      return owned.every((d) => answers(d, e.ip, sender) === false);
+    };
     dev.leftovers = gap !== null ? NO_LEFTOVERS : new Set([...dev.neigh4.values(), ...dev.neigh6.values()].filter(gone));
     if (dev.leftovers.size === 0) dev.leftovers = NO_LEFTOVERS;
   }
@@ -87,7 +105,7 @@ const NO_LEFTOVERS: ReadonlySet<Neighbour> = new Set();
  */
 function isThere(run: Run, dev: Device, ip: Ip, entry: Neighbour): boolean {
   if (!leftoversOf(dev).has(entry)) return true;
-  const why = `the entry of ${formatIp(ip)} on ${dev.ns.place} ${dev.name} is a leftover (${entry.state}): nobody has ${entry.mac} any more, and the kernel finds out some seconds after the next packet`;
+  const why = `the entry of ${formatIp(ip)} on ${dev.ns.place} ${dev.name} is a leftover (${entry.state}): ${entry.mac} does not answer for it any more, and the kernel finds out some seconds after the next packet`;
   return !run.unknownOnce(`leftover ${dev.ns.place} ${dev.name} ${ip.key}`, why, entry.source);
 }
 
@@ -96,13 +114,14 @@ function isThere(run: Run, dev: Device, ip: Ip, entry: Neighbour): boolean {
  * State only, whatever the packet: found once for each sender's address.
  */
 function answerersOf(dev: Device, ip: Ip, sender: Ip | null): readonly Answerer[] {
-  const key = `${ip.key} ${sender === null ? "" : sender.key}`;
-  const known = (dev.answerers ??= new Map());
+  let known = (dev.answerers ??= new Map()).get(ip.key);
+  if (known === undefined) dev.answerers.set(ip.key, (known = new Map()));
+  const key = sender === null ? "" : sender.key;
   let found = known.get(key);
   if (found === undefined) {
-    found = domainOf(dev).reached.flatMap((to) => {
+    found = [...domainOf(dev).reached].flatMap(([to, way]) => {
       const a = answers(to, ip, sender);
-      return a === false ? [] : [{ to, unknown: a === true ? null : a.unknown }];
+      return a === false ? [] : [{ to, way, unknown: a === true ? null : a.unknown }];
     });
     known.set(key, found);
   }
@@ -122,9 +141,9 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
   const sender = senderOf(ns, dev, ip, pkt);
   const macs = new Map<string, Device>();
   let stopped: Fate | null = null;
-  for (const { to, unknown } of answerersOf(dev, ip, sender)) {
+  for (const { to, way, unknown } of answerersOf(dev, ip, sender)) {
     if (unknown !== null) return { t: "unknown", why: unknown };
-    const blocked = ip.v === 4 ? arpBlocked(run, dev, to, ip, sender) : ndBlocked(run, dev, to, ip, sender);
+    const blocked = ip.v === 4 ? arpBlocked(run, dev, to, way, ip, sender) : ndBlocked(run, dev, to, way, ip, sender);
     if (blocked !== null && blocked.t === "inconclusive") return { t: "unknown", why: textOf(blocked.because) };
     if (blocked !== null && stopped === null) stopped = blocked;
     const mac = blocked === null ? to.mac : null;
@@ -170,20 +189,30 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
   return { t: "mac", mac };
 }
 
-/** The request's and the reply's ways through the arp chains of both ends (NF_ARP_IN, NF_ARP_OUT); null when both pass. */
-function arpBlocked(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null): Fate | null {
-  if (from.ns.model.nft === null && to.ns.model.nft === null) return null;
-  const message = (operation: "request" | "reply"): Packet => arpMessage(operation, from, to, ip, sender);
+/** The request's and the reply's ways through the arp chains of both ends (NF_ARP_IN, NF_ARP_OUT) and the bridges between; null when both pass. */
+function arpBlocked(run: Run, from: Device, to: Device, way: readonly Crossing[], ip: Ip, sender: Ip | null): Fate | null {
+  if (!from.ns.filtersBelowIp && !to.ns.filtersBelowIp && !way.some((c) => c.bridge.ns.filtersBelowIp)) return null;
   const { recording } = run;
   run.recording = false;
   try {
-    return (
-      arpHook(run, from, "output", message("request")) ?? arpHook(run, to, "input", message("request")) ??
-      arpHook(run, to, "output", message("reply")) ?? arpHook(run, from, "input", message("reply"))
-    );
+    for (const [operation, a, b, there] of [["request", from, to, way], ["reply", to, from, reversed(way)]] as const) {
+      const p = arpMessage(operation, from, to, ip, sender);
+      const stopped = arpHook(run, a, "output", p) ?? deviceHook(run, a, "egress", p) ?? crossAll(run, there, p) ?? deviceHook(run, b, "ingress", p) ?? arpHook(run, b, "input", p);
+      if (stopped !== null) return stopped;
+    }
+    return null;
   } finally {
     run.recording = recording;
   }
+}
+
+/** Takes a message across all bridges of a way; null when all let it pass. */
+function crossAll(run: Run, way: readonly Crossing[], p: Packet): Fate | null {
+  for (const crossing of way) {
+    const stopped = cross(run, crossing, p);
+    if (stopped !== null) return stopped;
+  }
+  return null;
 }
 
 /** Whether request and reply get through the tunnel that a VXLAN device is; null when they do. */
@@ -219,23 +248,23 @@ function arpMessage(operation: "request" | "reply", from: Device, to: Device, ip
   return p;
 }
 
-/** Solicitation and advertisement are ICMPv6, and meet the rules of both ends (ndisc_send_skb, ip6_mc_input); null when both pass. */
-function ndBlocked(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null): Fate | null {
-  if (sender === null || !(hasRules(from) || hasRules(to))) return null;
+/** Solicitation and advertisement are ICMPv6, and meet the rules of both ends and of the bridges between (ndisc_send_skb, ip6_mc_input); null when both pass. */
+function ndBlocked(run: Run, from: Device, to: Device, way: readonly Crossing[], ip: Ip, sender: Ip | null): Fate | null {
+  if (sender === null || !(hasRules(from) || hasRules(to) || way.some((c) => hasRules(c.bridge)))) return null;
   const { recording } = run;
   run.recording = false;
   try {
     const ask6 = nd(135, sender, ip6(0xff020000, 0, 1, 0xff000000 | (ip.d & 0xffffff)), from.mac, "multicast");
     const tell6 = nd(136, ip, sender, to.mac, "host");
-    for (const [p, a, b] of [[ask6, from, to], [tell6, to, from]] as const) {
-      const out = runHook(run, a.ns, "output", p, { iif: null, oif: a }) ?? runHook(run, a.ns, "postrouting", p, { iif: null, oif: a });
+    for (const [p, a, b, there] of [[ask6, from, to, way], [tell6, to, from, reversed(way)]] as const) {
+      const out = runHook(run, a.ns, "output", p, { iif: null, oif: a }) ?? runHook(run, a.ns, "postrouting", p, { iif: null, oif: a }) ?? deviceHook(run, a, "egress", p);
       if (out !== null) return out;
       const arrived = nd(p.icmpType, p.src, p.dst, a.mac, p.type);
       arrived.socket = null;
       arrived.locallyMade = false;
       arrived.ttl = p.ttl;
       arrived.tos = p.tos;
-      const stopped = runHook(run, b.ns, "prerouting", arrived, { iif: b, oif: null }) ?? runHook(run, b.ns, "input", arrived, { iif: b, oif: null });
+      const stopped = crossAll(run, there, arrived) ?? deviceHook(run, b, "ingress", arrived) ?? runHook(run, b.ns, "prerouting", arrived, { iif: b, oif: null }) ?? runHook(run, b.ns, "input", arrived, { iif: b, oif: null });
       if (stopped !== null) return stopped;
       // ndisc_rcv: a hop limit of less than 255 looks like a message from another link.
       if (arrived.ttl !== 255) {
@@ -250,10 +279,10 @@ function ndBlocked(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null
 }
 
 function hasRules(dev: Device): boolean {
-  return HOOKS.some((h) => dev.ns.netfilter.chains(6, h).length > 0) || dev.ns.netfilter.unknown[6] !== null;
+  return dev.ns.filtersBelowIp || HOOKS.some((h) => dev.ns.netfilter.chains(6, h).length > 0) || dev.ns.netfilter.unknown[6] !== null;
 }
 
-const HOOKS = ["prerouting", "input", "output", "postrouting"] as const;
+const HOOKS = ["prerouting", "input", "forward", "output", "postrouting"] as const;
 
 /** A neighbour discovery message (RFC 4861 §4.3, §4.4). */
 function nd(type: number, src: Ip, dst: Ip, mac: string | null, to: Packet["type"]): Packet {
@@ -279,8 +308,12 @@ function senderOf(ns: Ns, dev: Device, ip: Ip, pkt: Packet): Ip | null {
   return inetSelectAddr(ns, dev, ip, 253);
 }
 
+/** Devices that see a broadcast, with the bridges on the way to each. */
+type Reached = Map<Device, readonly Crossing[]>;
+type Way = readonly Crossing[];
+
 /** Where a broadcast that leaves `dev` arrives: fills `reached` with the devices whose IP stack sees it. Returns what could not be followed, or null. */
-function leave(dev: Device, reached: Device[], seen: Set<Device>): string | null {
+function leave(dev: Device, reached: Reached, seen: Set<Device>, way: Way): string | null {
   if (seen.has(dev)) return null;
   seen.add(dev);
   if (!dev.up) return null;
@@ -288,36 +321,36 @@ function leave(dev: Device, reached: Device[], seen: Set<Device>): string | null
   if (dev.segment !== null) {
     const { absent } = dev.segment;
     let gap = absent.length > 0 ? `${absent.join(", ")} on segment ${dev.segment.name} was not recorded` : null;
-    for (const other of dev.segment.devices) if (other !== dev) gap = arrive(other, reached, seen) ?? gap;
+    for (const other of dev.segment.devices) if (other !== dev) gap = arrive(other, reached, seen, way) ?? gap;
     return gap;
   }
   switch (kind.kind) {
     case "veth":
       return dev.peer === null
         ? `the other end of ${dev.ns.place} ${dev.name} was not recorded`
-        : arrive(dev.peer, reached, seen);
+        : arrive(dev.peer, reached, seen, way);
     case "bridge": {
       let gap: string | null = null;
       for (const port of dev.ports)
-        if (forwards(port) && (port.link.port?.bcastFlood ?? true)) gap = leave(port, reached, seen) ?? gap;
+        if (forwards(port) && (port.link.port?.bcastFlood ?? true)) gap = leave(port, reached, seen, [...way, { bridge: dev, from: null, to: port }]) ?? gap;
       return gap;
     }
     case "macvlan":
     case "macvtap": {
       if (dev.lower === null) return `the device below ${dev.ns.place} ${dev.name} was not recorded`;
-      if (kind.mode === "bridge") for (const up of dev.lower.uppers) if (up !== dev && up.up) reached.push(up);
-      return leave(dev.lower, reached, seen);
+      if (kind.mode === "bridge") for (const up of dev.lower.uppers) if (up !== dev && up.up) reached.set(up, way);
+      return leave(dev.lower, reached, seen, way);
     }
     case "ipvlan":
     case "vlan":
       return dev.lower === null
         ? `the device below ${dev.ns.place} ${dev.name} was not recorded`
-        : leave(dev.lower, reached, seen);
+        : leave(dev.lower, reached, seen, way);
     case "vxlan": {
       // Broadcasts go to every remote of the all-zeros entry.
       for (const e of dev.fdb.get("00:00:00:00:00:00") ?? []) {
         const owner = e.dst === null ? null : vtep(dev, e.dst);
-        if (owner !== null) arrive(owner, reached, seen);
+        if (owner !== null) arrive(owner, reached, seen, way);
       }
       return null;
     }
@@ -347,22 +380,22 @@ function forwards(port: Device): boolean {
   return port.up && (port.link.port === null || port.link.port.state === "forwarding");
 }
 
-function arrive(dev: Device, reached: Device[], seen: Set<Device>): string | null {
+function arrive(dev: Device, reached: Reached, seen: Set<Device>, way: Way): string | null {
   if (!dev.up) return null;
-  for (const up of dev.uppers) if (up.up) reached.push(up);
+  for (const up of dev.uppers) if (up.up) reached.set(up, way);
   const master = dev.master;
   if (master?.link.kind.kind === "bridge") {
     if (!forwards(dev)) return null;
     seen.add(dev);
-    if (master.up) reached.push(master);
+    if (master.up) reached.set(master, [...way, { bridge: master, from: dev, to: null }]);
     let gap: string | null = null;
     for (const port of master.ports) {
       if (port === dev || !forwards(port) || (port.link.port?.isolated && dev.link.port?.isolated)) continue;
-      gap = leave(port, reached, seen) ?? gap;
+      gap = leave(port, reached, seen, [...way, { bridge: master, from: dev, to: port }]) ?? gap;
     }
     return gap;
   }
-  reached.push(dev);
+  reached.set(dev, way);
   return null;
 }
 

@@ -17,6 +17,8 @@ import type { Run } from "./run.ts";
 export interface SendOptions {
   /** Device that the sender is bound to. */
   oif?: Device | null;
+  /** IPv6 answers of the kernel: device of the question, which rules see (flowi6_oif), and which binds what goes to an address of one link. */
+  asked?: Device | null;
   /** Source that is settled already; null: routing chooses. */
   fixedSource?: Ip | null;
   /** Tunnel device that made the packet, which POSTROUTING sees as its incoming device. */
@@ -114,13 +116,20 @@ export interface Routed {
   hop: Hop;
 }
 
+/** rt6_need_strict: multicast, link-local and loopback addresses mean something on one device only. */
+export function needsDevice(ip: Ip): boolean {
+  return ip.v === 6 && (ip.a >>> 24 === 0xff || ip.a >>> 22 === 0xfe80 >>> 6 || ((ip.a | ip.b | ip.c) === 0 && ip.d === 1));
+}
+
 /** Looks the route up as connect() does: once to learn the source, once more with it. */
 function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fate {
   const fib = ns.fib(pkt.v);
-  const oif = opts.oif ?? null;
+  const asked = opts.asked ?? null;
+  const oif = opts.oif ?? (asked !== null && needsDevice(pkt.dst) ? asked : null);
   const fixed = opts.fixedSource ?? null;
   const look = (src: Ip | null): Routed | Fate => {
     const flow = flowFor(pkt, src, oif);
+    if (asked !== null) flow.ruleOif = asked;
     const r = fib.lookup(flow);
     if (r.unknown !== null) return unknownRoutes(ns, r.unknown);
     const hop = r.error === null ? hopOf(run, ns, r, flow) : null;
@@ -132,7 +141,8 @@ function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fa
   if (pkt.v === 6) {
     // ip6_dst_lookup_tail: a failed lookup without a source is tried again with one; a good one stands.
     const src = "t" in first ? ipv6SelectAddr(ns, null, pkt.dst) : chooseSource(ns, first.r, first.hop, pkt.dst);
-    if (src === null) return "t" in first ? first : noSource(ns, pkt, first.r);
+    // ip6_route_get_saddr comes before what the route says: EADDRNOTAVAIL, as for a namespace that has no route either.
+    if (src === null) return "t" in first && first.t === "send-error" && first.error === "ENETUNREACH" ? first : noSource(ns, pkt);
     pkt.src = src;
     return "t" in first ? look(src) : first;
   }
@@ -143,14 +153,14 @@ function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fa
   return again ? look(pkt.src) : first;
 }
 
-function noSource(ns: Ns, pkt: Packet, r: FibResult): Fate {
+function noSource(ns: Ns, pkt: Packet): Fate {
   return {
     t: "send-error",
     disposition: "no-route",
     error: "ENETUNREACH",
     ns,
     pkt,
-    because: { text: `${ns.place} has no IPv6 address to send from`, source: r.route!.source },
+    because: { text: `${ns.place} has no IPv6 address to send from`, source: null },
   };
 }
 
@@ -183,6 +193,7 @@ export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}):
   if ("t" in routed) return routed;
   const { r } = routed;
   let { hop } = routed;
+  let route = r.route!;
   opts.onRouted?.(pkt, routed);
   if (pkt.ttl === 0) pkt.ttl = defaultTtl(ns, pkt.v, hop.dev);
   if (hop.dev === opts.skbDev) {
@@ -220,9 +231,12 @@ export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}):
     const again = routeAgain(run, ns, pkt);
     if ("t" in again) return again;
     hop = again.hop;
+    route = again.r.route!;
     return null;
   });
   if (fate !== null) return fate;
+  // ip6_rt_init_dst: IPv6's routes forward whatever they are asked for; those of IPv4 that are for output discard what comes in by them.
+  if (pkt.v === 6 && route.type === "unicast") pkt.forwardedBy = { hop, route };
   const out = finish(run, ns, opts.skbDev ?? null, pkt, hop);
   return out === UNWANTED
     ? {

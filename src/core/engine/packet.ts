@@ -2,6 +2,7 @@
 import type { Ip } from "../model/address.ts";
 import type { Route } from "../model/route.ts";
 import type { Connection } from "./connection.ts";
+import type { Device } from "./device.ts";
 import type { Hop } from "./next-hop.ts";
 
 export const ICMP = 1;
@@ -41,6 +42,8 @@ export interface ArpMessage {
   targetIp: Ip;
 }
 
+const NO_CHANGES: readonly SetChange[] = [];
+
 export class Packet {
   /** IP version. */
   v: 4 | 6;
@@ -60,6 +63,8 @@ export class Packet {
   mark = 0;
   /** Bytes from the IP header on (skb->len at layer 3). */
   length = 60;
+  /** False for what a program says of its own accord: `length` is then that of a small packet, for MTUs. */
+  exactLength = true;
   /** The source port is one that a kernel drew at random (SNAT --random-fully, a tunnel's flow hash): the number only stands for it. */
   randomSport = false;
   /** Don't Fragment; always true for IPv6. */
@@ -77,6 +82,8 @@ export class Packet {
   /** Zone that a CT target chose before conntrack saw the packet. */
   zone = 0;
   zoneDir: "both" | "orig" | "reply" = "both";
+  /** A CT target or `ct zone set` has hung a template on it, which conntrack takes its zone from: the first one stays. */
+  template = false;
   /** Inside: the packet that this one carries through a tunnel. */
   inner: Packet | null = null;
   /** Answers of a server and errors about a client's packet: no new request, so no listener is looked for. */
@@ -100,6 +107,8 @@ export class Packet {
   socket: "program" | "kernel" | null = null;
   /** The socket that TPROXY chose for it, by address and port; null otherwise. */
   tproxied: { ip: Ip; port: number } | null = null;
+  /** Device by which it reached the machine that it is for, as sockets see it; null before. */
+  cameBy: Device | null = null;
   /** Made by a program or the kernel in the namespace that it is in; false once it has crossed a wire. */
   locallyMade = true;
   /** Next hop of its route, while it is on its way out; null before. */
@@ -107,7 +116,7 @@ export class Packet {
   /** IPv4 fragment other than the first, which has no ports. */
   laterFragment = false;
   /** What nft rules changed in sets as it passed, oldest first; replaced, never changed in place. */
-  setChanges: readonly SetChange[] = [];
+  setChanges: readonly SetChange[] = NO_CHANGES;
   /** Sets and recent lists that rules changed on its behalf, by tag: what was recorded of them no longer holds for it. */
   touched: readonly string[] | null = null;
 
@@ -118,9 +127,14 @@ export class Packet {
     this.proto = proto;
   }
 
+  /** A copy that shares the connection, and what it carries or complains of: to try rules on, which change neither. */
+  headers(): Packet {
+    return Object.assign(new Packet(this.v, this.src, this.dst, this.proto), this);
+  }
+
   /** A copy that shares nothing mutable but the connection. */
   clone(): Packet {
-    const p = Object.assign(new Packet(this.v, this.src, this.dst, this.proto), this);
+    const p = this.headers();
     if (this.inner !== null) p.inner = this.inner.clone();
     if (this.about !== null) p.about = this.about.clone();
     return p;

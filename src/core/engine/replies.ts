@@ -1,5 +1,5 @@
 /** Packets that answer another: ICMP errors, resets, and what a server sends back. */
-import { formatIp } from "../model/address.ts";
+import { formatIp, ip4, ip6 } from "../model/address.ts";
 import { addrType } from "./address-type.ts";
 import type { FrameFate, IcmpError } from "./fate.ts";
 import type { Ns } from "./ns.ts";
@@ -32,7 +32,11 @@ export function mayComplain(pkt: Packet): boolean {
 
 /** icmp_send, icmp6_send: an error about `pkt` leaves `ns` for its source. */
 export function sendIcmpError(run: Run, ns: Ns, pkt: Packet, error: IcmpError): FrameFate {
-  const e = new Packet(pkt.v, pkt.dst, pkt.src, pkt.v === 4 ? ICMP : IPV6_ICMP);
+  // The packet's own destination is the source where it is an address of this machine, else routing chooses.
+  // icmp_send asks the route, icmp6_send the devices (ipv6_chk_addr_and_flags, ipv6_chk_acast_addr_src).
+  const local = pkt.v === 4 ? addrType(ns, pkt.dst, null) === "local" : ns.owner(pkt.dst) !== null || addrType(ns, pkt.dst, null) === "anycast";
+  const none = pkt.v === 4 ? ip4(0) : ip6(0, 0, 0, 0);
+  const e = new Packet(pkt.v, local ? pkt.dst : none, pkt.src, pkt.v === 4 ? ICMP : IPV6_ICMP);
   e.icmpType = error.type;
   e.icmpCode = error.code;
   e.about = pkt.clone();
@@ -43,11 +47,10 @@ export function sendIcmpError(run: Run, ns: Ns, pkt: Packet, error: IcmpError): 
   e.df = false;
   e.layer = pkt.layer;
   e.length = pkt.v === 4 ? Math.min(576, pkt.length + 28) : Math.min(1280, pkt.length + 48);
+  e.exactLength = pkt.exactLength;
   e.mark = reflectedMark(ns, pkt);
   e.tos = pkt.v === 4 ? (pkt.tos & 0x1e) | 0xc0 : 0;
   attach(e, pkt);
-  // The packet's own destination is the source where it is an address of this machine, else routing chooses.
-  const local = addrType(ns, pkt.dst, null) === "local";
   return sendFrom(run, ns, e, { fixedSource: local ? pkt.dst : null, once: true });
 }
 

@@ -225,13 +225,14 @@ const SERVICES: RuleServices = {
 
   notrack(ctx): void {
     const { pkt } = own(ctx);
-    if (pkt.ct !== null || pkt.ctInfo !== "none") return;
+    if (pkt.ct !== null || pkt.ctInfo !== "none" || pkt.template) return;
     pkt.ctInfo = "untracked";
   },
 
   setZone(ctx, zone, dir): void {
     const { pkt } = own(ctx);
-    if (pkt.ct !== null || pkt.ctInfo !== "none") return;
+    if (pkt.ct !== null || pkt.ctInfo !== "none" || pkt.template) return;
+    pkt.template = true;
     pkt.zone = zone;
     pkt.zoneDir = dir;
   },

@@ -85,7 +85,7 @@ export class Run {
    * A chain that asks chance or meets something unknown counts as having an effect.
    */
   hasEffect(ctx: HookContext, pkt: Packet, chain: BaseChain): boolean {
-    const copy = pkt.clone();
+    const copy = pkt.headers();
     if (pkt.ct !== null) copy.ct = { ...pkt.ct };
     const { oracle, trace } = ctx;
     ctx.pkt = copy;
@@ -154,6 +154,20 @@ export class Run {
 
   learnedMac(dev: Device, ip: Ip): string | null {
     return this.learned?.get(dev)?.get(ip.key) ?? null;
+  }
+
+  /** Where MACs are behind VXLAN devices, as these learned it from frames of this run. */
+  private vteps: Map<Device, Map<string, Ip>> | null = null;
+
+  learnVtep(dev: Device, mac: string, remote: Ip): void {
+    const vteps = (this.vteps ??= new Map());
+    let known = vteps.get(dev);
+    if (known === undefined) vteps.set(dev, (known = new Map()));
+    known.set(mac, remote);
+  }
+
+  learnedVtep(dev: Device, mac: string): Ip | null {
+    return this.vteps?.get(dev)?.get(mac) ?? null;
   }
 
   /** Namespaces where a program has one end of the conversation. */

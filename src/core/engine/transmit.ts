@@ -69,6 +69,7 @@ export function transmit(run: Run, dev: Device, pkt: Packet): FrameFate {
         pkt.ctInfo = "none";
         pkt.zone = 0;
         pkt.zoneDir = "both";
+        pkt.template = false;
       }
       return ipReceive(run, dev, pkt, false, true);
     case "veth":
@@ -122,6 +123,7 @@ export function receive(run: Run, dev: Device, pkt: Packet): FrameFate {
   pkt.ctReply = false;
   pkt.zone = 0;
   pkt.zoneDir = "both";
+  pkt.template = false;
   pkt.nextHop = null;
   pkt.socket = null;
   pkt.forwardedBy = null;

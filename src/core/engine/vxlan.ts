@@ -2,7 +2,7 @@
 import { formatIp, type Ip } from "../model/address.ts";
 import type { FdbEntry } from "../model/link.ts";
 import type { Source } from "../model/source.ts";
-import type { Device } from "./device.ts";
+import { isGroup, type Device } from "./device.ts";
 import type { FrameFate } from "./fate.ts";
 import type { Ns } from "./ns.ts";
 import { forward } from "./forward.ts";
@@ -62,7 +62,8 @@ export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
   const mac = pkt.macDst ?? ZEROS;
   const group = groupOf(dev, mac) ?? groupOf(dev, ZEROS);
   if (group !== undefined) return { t: "inconclusive", because: { text: `${mac} on ${dev.name} leads to next hop group ${group.nhid}, which is not modelled`, source: group.source } };
-  let to = remotes(dev, mac);
+  const learned = run.learnedVtep(dev, mac);
+  let to = learned === null ? remotes(dev, mac) : [{ ip: learned, port: kind.port, vni: kind.id ?? 0, via: null, source: null }];
   if (to.length === 0) to = remotes(dev, ZEROS);
   const remote = to[0];
   if (remote === undefined) {
@@ -100,6 +101,7 @@ export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
   outer.gid = pkt.gid;
   outer.mark = pkt.mark;
   outer.length = pkt.length + (remote.ip.v === 4 ? VXLAN_OVERHEAD_4 : VXLAN_OVERHEAD_6);
+  outer.exactLength = pkt.exactLength;
   outer.df = kind.df === "set" || (kind.df === "inherit" && pkt.df);
   outer.inner = pkt;
   outer.vni = remote.vni;
@@ -134,6 +136,8 @@ function bypass(run: Run, dev: Device, pkt: Packet, remote: Remote): FrameFate |
   const route = pkt.forwardedBy;
   const fate = runHook(run, ns, "prerouting", pkt, { iif: to, oif: null });
   if (fate !== null) return fate;
+  // ip6_forward: nothing where the machine does not forward at all.
+  if (pkt.v === 6 && ns.sysctl("net.ipv6.conf.all.forwarding") !== 1) return lost;
   return route === null ? lost : forward(run, ns, to, pkt, route.hop, route.route);
 }
 
@@ -188,6 +192,20 @@ export function isVxlanPort(ns: Ns, pkt: Packet): boolean {
   return false;
 }
 
+/**
+ * vxlan_snoop: a device that learns remembers behind which remote a MAC is, so that the answer goes there, whatever its entry
+ * for unknown MACs. Returns the entry that forbids the frame: one that does not age, with another remote.
+ */
+function snoop(run: Run, dev: Device, mac: string, remote: Ip): FdbEntry | null {
+  const kind = dev.link.kind;
+  if (kind.kind !== "vxlan" || !kind.learning || isGroup(mac)) return null;
+  const known = dev.fdb.get(mac)?.find((e) => e.dst !== null);
+  if (known?.dst?.key === remote.key && run.learnedVtep(dev, mac) === null) return null;
+  if (known !== undefined && (known.state === "permanent" || known.state === "static") && known.dst?.key !== remote.key) return known;
+  run.learnVtep(dev, mac, remote);
+  return null;
+}
+
 /** Takes the inner packet out and receives it on the VXLAN device. */
 export function vxlanReceive(run: Run, ns: Ns, pkt: Packet): FrameFate {
   const inner = pkt.inner;
@@ -209,6 +227,8 @@ export function vxlanReceive(run: Run, ns: Ns, pkt: Packet): FrameFate {
   // vxlan_set_mac: what comes from the device's own MAC has gone in a circle.
   if (inner.macSrc !== null && inner.macSrc === dev.mac)
     return at(`the frame comes from ${dev.name}'s own MAC`, dev.link.source);
+  const strange = inner.macSrc === null ? null : snoop(run, dev, inner.macSrc, pkt.src);
+  if (strange !== null) return at(`${inner.macSrc} comes from ${formatIp(pkt.src)}, and ${dev.name} has a fixed entry that has it elsewhere`, strange.source);
   if (run.recording) run.step(ns, inner, "tunnel", `${dev.name}: out of VXLAN ${pkt.vni ?? 0}`, dev.link.source);
   inner.mark = pkt.mark;
   return receive(run, dev, inner);

@@ -10,6 +10,9 @@ export const NO = 0;
 export const YES = 1;
 export const MAYBE = 2;
 
+/** Why a rule that asks for the length cannot be decided. */
+export const LENGTH_UNKNOWN = "how much the program sends is not known";
+
 /** What an effect says. NEXT: go on with the rule. BREAK: the rule does not match after all (nft). */
 export const NEXT = 0;
 export const BREAK = 1;

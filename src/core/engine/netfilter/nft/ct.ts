@@ -11,7 +11,7 @@ import type { Load, Loaded } from "./value.ts";
 
 /** NF_CT_STATE_BIT(ctinfo); without a connection the packet is untracked or invalid. */
 function state(s: EvalState): number {
-  const { ct, ctInfo, zone } = s.pkt;
+  const { ctInfo, template } = s.pkt;
   switch (ctInfo) {
     case "new":
       return 8;
@@ -24,8 +24,8 @@ function state(s: EvalState): number {
     case "invalid":
       return 1;
     case "none":
-      // A zone set before conntrack hangs a template on the packet: nft_ct_set_zone_eval, IP_CT_NEW.
-      return ct === null && zone !== 0 ? 8 : 1;
+      // A template counts as a connection: nft_ct_set_zone_eval, IP_CT_NEW.
+      return template ? 8 : 1;
   }
 }
 

@@ -2,6 +2,7 @@
 import type { RuleDevice } from "../context.ts";
 import type { EvalState } from "../program.ts";
 import { arphrd, linkKind } from "./device.ts";
+import { wholeLength } from "./payload.ts";
 import { plain, unknown } from "./scope.ts";
 import type { Expr, RuleScope } from "./scope.ts";
 import * as t from "./types.ts";
@@ -71,7 +72,7 @@ const indexOf =
     side(s)?.name ?? "#0";
 
 const fromPacket: Readonly<Record<string, readonly [type: ValueType, load: Load, key?: Expr["key"]]>> = {
-  length: [t.HOST_INTEGER, (s) => s.pkt.length | 0],
+  length: [t.HOST_INTEGER, wholeLength],
   protocol: [t.ETHER_TYPE, (s) => (s.pkt.arp !== null ? 0x0806 : s.pkt.v === 4 ? 0x0800 : 0x86dd)],
   l4proto: [t.PROTO, (s) => s.pkt.proto, "proto"],
   mark: [t.MARK, (s) => s.pkt.mark | 0],

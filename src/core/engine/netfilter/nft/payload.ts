@@ -2,7 +2,7 @@
 import type { Packet } from "../../packet.ts";
 import { ICMP, IPV6_ICMP, SCTP, TCP, UDP } from "../../packet.ts";
 import type { EvalState } from "../program.ts";
-import { MAYBE, NO, YES } from "../program.ts";
+import { LENGTH_UNKNOWN, MAYBE, NO, YES } from "../program.ts";
 import { arphrd } from "./device.ts";
 import { num, word } from "./json.ts";
 import type { NftObject } from "./json.ts";
@@ -40,12 +40,26 @@ const fragOff: Load = (s) => {
   return undefined;
 };
 
+const headerLength = (p: Packet): number => (p.v === 4 ? 20 : 40);
+
+/** Bytes from the IP header on; not known of what a program says of its own accord. */
+export const wholeLength: Load = (s) => {
+  if (s.pkt.exactLength) return s.pkt.length | 0;
+  s.why = LENGTH_UNKNOWN;
+  return undefined;
+};
+
+const payloadLength: Load = (s) => {
+  const whole = wholeLength(s) as number | undefined;
+  return whole === undefined ? undefined : (whole - headerLength(s.pkt)) | 0;
+};
+
 const IP: Fields = {
   saddr: field(t.IPV4, (p) => p.src.key, "src"),
   daddr: field(t.IPV4, (p) => p.dst.key, "dst"),
   protocol: field(t.PROTO, (p) => p.proto, "proto"),
   ttl: field(t.INTEGER(8), (p) => p.ttl),
-  length: field(t.INTEGER(16), (p) => p.length | 0),
+  length: { type: t.INTEGER(16), load: wholeLength, key: null },
   version: field(t.INTEGER(4), () => 4),
   // No packet here has IP options.
   hdrlength: field(t.INTEGER(4), () => 5),
@@ -60,7 +74,7 @@ const IP6: Fields = {
   // IPPROTO_FRAGMENT: the only extension header that packets here have.
   nexthdr: field(t.PROTO, (p) => (p.laterFragment ? 44 : p.proto)),
   hoplimit: field(t.INTEGER(8), (p) => p.ttl),
-  length: field(t.INTEGER(16), (p) => (p.length - 40) | 0),
+  length: { type: t.INTEGER(16), load: payloadLength, key: null },
   version: field(t.INTEGER(4), () => 6),
   dscp: field(t.DSCP, (p) => p.tos >>> 2),
   ecn: field(t.ECN, (p) => p.tos & 3),
@@ -83,10 +97,8 @@ const PORTS: Fields = {
   dport: l4(t.SERVICE, (p) => p.dport, "dport"),
 };
 
-const headerLength = (p: Packet): number => (p.v === 4 ? 20 : 40);
-
 const TCP_FIELDS: Fields = { ...PORTS, flags: l4(t.TCP_FLAG, (p) => p.tcpFlags) };
-const UDP_FIELDS: Fields = { ...PORTS, length: l4(t.INTEGER(16), (p) => (p.length - headerLength(p)) | 0) };
+const UDP_FIELDS: Fields = { ...PORTS, length: { type: t.INTEGER(16), load: (s) => (s.pkt.laterFragment ? null : payloadLength(s)), key: null } };
 
 const ICMP_FIELDS: Fields = {
   type: l4(t.ICMP_TYPE, (p) => p.icmpType),
@@ -265,7 +277,7 @@ function rawExpr(base: string, offset: number, len: number): Expr {
 const RAW4: Readonly<Record<string, Load>> = {
   "0/4": () => 4,
   "8/8": (s) => s.pkt.tos,
-  "16/16": (s) => s.pkt.length | 0,
+  "16/16": wholeLength,
   "64/8": (s) => s.pkt.ttl,
   "72/8": (s) => s.pkt.proto,
   "96/32": (s) => s.pkt.src.a,

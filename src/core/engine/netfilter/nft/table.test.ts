@@ -463,7 +463,7 @@ describe("connection", () => {
     expect(p.ctInfo).toBe("new");
     expect(runRules([[{ notrack: null }], [state("untracked"), DROP]]).verdict).toBe("drop");
     const zoned = runRules([[{ mangle: { key: { ct: { key: "zone" } }, value: 5 } }], [state("new"), DROP]]);
-    expect(zoned).toMatchObject({ verdict: "drop", pkt: { zone: 5 } });
+    expect(zoned).toMatchObject({ verdict: "drop", pkt: { zone: 5, template: true } });
   });
 });
 

@@ -3,7 +3,7 @@ import { compareIp, maskWord } from "../../../model/address.ts";
 import type { Ip, Prefix } from "../../../model/address.ts";
 import type { MaskedIp, Range } from "../../../model/xtables.ts";
 import type { RuleDevice } from "../context.ts";
-import { NO, YES } from "../program.ts";
+import { LENGTH_UNKNOWN, MAYBE, NO, YES } from "../program.ts";
 import type { EvalState, Test } from "../program.ts";
 
 type End = "src" | "dst";
@@ -94,7 +94,13 @@ export function ttl(op: "eq" | "ne" | "lt" | "gt", value: number): Test {
 
 /** length_mt, length_mt6: bytes from the IP header on. */
 export function length(bytes: Range, not: boolean): Test {
-  return (s) => ((s.pkt.length >= bytes[0] && s.pkt.length <= bytes[1]) === not ? NO : YES);
+  return (s) => {
+    if (!s.pkt.exactLength) {
+      s.why = LENGTH_UNKNOWN;
+      return MAYBE;
+    }
+    return (s.pkt.length >= bytes[0] && s.pkt.length <= bytes[1]) === not ? NO : YES;
+  };
 }
 
 /** dscp_mt. */
@@ -124,12 +130,13 @@ export function mark(value: number, mask: number, not: boolean): Test {
   return (s) => ((s.pkt.mark & mask) >>> 0 === want ? hit : other);
 }
 
-/** mac_mt: without an Ethernet header the rule does not match, inverted or not. */
+/** mac_mt: without an Ethernet device and header the rule does not match, inverted or not. */
 export function mac(wanted: string, not: boolean): Test {
   const want = wanted.toLowerCase();
   return (s) => {
     const have = s.pkt.macSrc;
-    if (have === null) return NO;
+    // Of the hooks that may ask, each has the device that the packet came in by as skb->dev.
+    if (have === null || s.iif === null || s.iif.kindName === "loopback") return NO;
     return (have.toLowerCase() === want) === not ? NO : YES;
   };
 }

@@ -139,7 +139,7 @@ describe("before conntrack", () => {
     ["-j CT --zone 5", {}, ["zone 5 both"]],
     ["-j CT --zone-orig 5", {}, ["zone 5 orig"]],
     ["-j CT --zone mark", { mark: 0x10007 }, ["zone 7 both"]],
-    ["-j CT --helper ftp", {}, []],
+    ["-j CT --helper ftp", {}, ["zone 0 both"]],
   ] as const)("%s %o", (target, fields, log) => {
     expect(calls(target, fields)).toEqual(log);
   });

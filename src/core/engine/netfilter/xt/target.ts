@@ -145,7 +145,6 @@ const notrack: Effect = (s) => {
 function ctTemplate(t: Extract<XtTarget, { t: "ct" }>): readonly Effect[] {
   const { zone, zoneFromMark } = t;
   const dir = t.zoneDir ?? "both";
-  if (zone === null && !zoneFromMark) return [() => NEXT];
   return [
     (s) => {
       // NF_CT_FLAG_MARK: the zone is the mark (nf_ct_zone_tmpl).
