@@ -74,7 +74,11 @@ const NETWORKS: readonly Network[] = ["vxlan", "host-gw"];
 
 /** The figures of one cluster, from a process of its own: what walks of another cluster taught the compiler is no part of them. */
 function inChild(mode: ProxyMode, network: Network, quick: boolean): ModeFigures {
-  const out = execFileSync(process.execPath, [fileURLToPath(import.meta.url), "--walks", mode, network, ...(quick ? ["--quick"] : [])], { maxBuffer: 1 << 26 });
+  const out = execFileSync(
+    process.execPath,
+    [fileURLToPath(import.meta.url), "--walks", mode, network, ...(quick ? ["--quick"] : [])],
+    { maxBuffer: 1 << 26 },
+  );
   return JSON.parse(out.toString()) as ModeFigures;
 }
 
@@ -144,7 +148,9 @@ function print(report: Report): string {
 function main(args: readonly string[]): void {
   if (args[0] === "--load") return loadOnce(args[1]!);
   if (args[0] === "--walks") {
-    console.log(JSON.stringify(walksOf(args[1] as ProxyMode, args[2] as Network, args[3] === "--quick" ? QUICK : FULL)));
+    console.log(
+      JSON.stringify(walksOf(args[1] as ProxyMode, args[2] as Network, args[3] === "--quick" ? QUICK : FULL)),
+    );
     return;
   }
   const { values } = parseArgs({

@@ -105,7 +105,10 @@ export class Agent {
     return this.#ask({ op: "write-sysctls", settings });
   }
   /** Settings of every namespace as sysctl(8) prints them. */
-  readSysctls(names: readonly string[], conf: { ipv4: readonly string[]; ipv6: readonly string[] }): Promise<Record<string, string>> {
+  readSysctls(
+    names: readonly string[],
+    conf: { ipv4: readonly string[]; ipv6: readonly string[] },
+  ): Promise<Record<string, string>> {
     return this.#ask({ op: "read-sysctls", names, conf });
   }
   /** Opens server sockets; answers what went wrong, or null. */

@@ -70,7 +70,10 @@ export class ThreadAnswerer implements Answerer {
     const all = await this.#once({ files, questions, steps }, TOGETHER);
     if (all !== null) return all;
     const out: Answered[] = [];
-    for (const q of questions) out.push(...((await this.#once({ files, questions: [q], steps }, ALONE)) ?? [{ error: `takes longer than ${ALONE} s` }]));
+    for (const q of questions)
+      out.push(
+        ...((await this.#once({ files, questions: [q], steps }, ALONE)) ?? [{ error: `takes longer than ${ALONE} s` }]),
+      );
     return out;
   }
 

@@ -65,16 +65,91 @@ const EMPTY: Record<string, string> = {
 const SETTINGS = [
   // The last one that sysctl(8) prints: a reader takes its absence for a file that was cut off.
   "net/unix/max_dgram_qlen",
-  ...["ip_forward", "fib_multipath_hash_policy", "fwmark_reflect", "tcp_fwmark_accept", "icmp_echo_ignore_all", "icmp_echo_ignore_broadcasts", "icmp_errors_use_inbound_ifaddr", "icmp_ratelimit", "ip_default_ttl", "ip_nonlocal_bind", "ip_no_pmtu_disc", "ip_early_demux", "udp_early_demux", "tcp_early_demux", "ip_forward_use_pmtu", "tcp_l3mdev_accept", "udp_l3mdev_accept", "raw_l3mdev_accept", "nexthop_compat_mode", "fib_multipath_use_neigh"].map((k) => `net/ipv4/${k}`),
-  ...["bindv6only", "fwmark_reflect", "ip_nonlocal_bind", "fib_multipath_hash_policy", "icmp/echo_ignore_all", "icmp/echo_ignore_multicast", "icmp/echo_ignore_anycast", "icmp/ratelimit", "icmp/error_anycast_as_unicast", "anycast_src_echo_reply"].map((k) => `net/ipv6/${k}`),
+  ...[
+    "ip_forward",
+    "fib_multipath_hash_policy",
+    "fwmark_reflect",
+    "tcp_fwmark_accept",
+    "icmp_echo_ignore_all",
+    "icmp_echo_ignore_broadcasts",
+    "icmp_errors_use_inbound_ifaddr",
+    "icmp_ratelimit",
+    "ip_default_ttl",
+    "ip_nonlocal_bind",
+    "ip_no_pmtu_disc",
+    "ip_early_demux",
+    "udp_early_demux",
+    "tcp_early_demux",
+    "ip_forward_use_pmtu",
+    "tcp_l3mdev_accept",
+    "udp_l3mdev_accept",
+    "raw_l3mdev_accept",
+    "nexthop_compat_mode",
+    "fib_multipath_use_neigh",
+  ].map((k) => `net/ipv4/${k}`),
+  ...[
+    "bindv6only",
+    "fwmark_reflect",
+    "ip_nonlocal_bind",
+    "fib_multipath_hash_policy",
+    "icmp/echo_ignore_all",
+    "icmp/echo_ignore_multicast",
+    "icmp/echo_ignore_anycast",
+    "icmp/ratelimit",
+    "icmp/error_anycast_as_unicast",
+    "anycast_src_echo_reply",
+  ].map((k) => `net/ipv6/${k}`),
   ...["iptables", "ip6tables", "arptables"].map((k) => `net/bridge/bridge-nf-call-${k}`),
-  ...["bridge-nf-filter-vlan-tagged", "bridge-nf-filter-pppoe-tagged", "bridge-nf-pass-vlan-input-dev"].map((k) => `net/bridge/${k}`),
-  ...["nf_conntrack_tcp_loose", "nf_conntrack_tcp_be_liberal", "nf_conntrack_checksum", "nf_conntrack_max", "nf_hooks_lwtunnel"].map((k) => `net/netfilter/${k}`),
+  ...["bridge-nf-filter-vlan-tagged", "bridge-nf-filter-pppoe-tagged", "bridge-nf-pass-vlan-input-dev"].map(
+    (k) => `net/bridge/${k}`,
+  ),
+  ...[
+    "nf_conntrack_tcp_loose",
+    "nf_conntrack_tcp_be_liberal",
+    "nf_conntrack_checksum",
+    "nf_conntrack_max",
+    "nf_hooks_lwtunnel",
+  ].map((k) => `net/netfilter/${k}`),
 ];
 
 const CONF = {
-  ipv4: ["accept_local", "arp_accept", "arp_announce", "arp_filter", "arp_ignore", "disable_policy", "forwarding", "ignore_routes_with_linkdown", "proxy_arp", "proxy_arp_pvlan", "route_localnet", "rp_filter", "src_valid_mark", "medium_id", "mc_forwarding", "drop_unicast_in_l2_multicast", "drop_gratuitous_arp", "promote_secondaries"],
-  ipv6: ["accept_dad", "accept_ra", "disable_ipv6", "forwarding", "proxy_ndp", "force_forwarding", "ignore_routes_with_linkdown", "drop_unicast_in_l2_multicast", "accept_source_route", "rpl_seg_enabled", "seg6_enabled", "addr_gen_mode", "disable_policy", "ndisc_tclass", "use_tempaddr"],
+  ipv4: [
+    "accept_local",
+    "arp_accept",
+    "arp_announce",
+    "arp_filter",
+    "arp_ignore",
+    "disable_policy",
+    "forwarding",
+    "ignore_routes_with_linkdown",
+    "proxy_arp",
+    "proxy_arp_pvlan",
+    "route_localnet",
+    "rp_filter",
+    "src_valid_mark",
+    "medium_id",
+    "mc_forwarding",
+    "drop_unicast_in_l2_multicast",
+    "drop_gratuitous_arp",
+    "promote_secondaries",
+  ],
+  ipv6: [
+    "accept_dad",
+    "accept_ra",
+    "disable_ipv6",
+    "forwarding",
+    "proxy_ndp",
+    "force_forwarding",
+    "ignore_routes_with_linkdown",
+    "drop_unicast_in_l2_multicast",
+    "accept_source_route",
+    "rpl_seg_enabled",
+    "seg6_enabled",
+    "addr_gen_mode",
+    "disable_policy",
+    "ndisc_tclass",
+    "use_tempaddr",
+  ],
 };
 
 /** What lasts while rulesets change: links, routes, sockets, settings. */
@@ -82,16 +157,28 @@ export async function collectWorld(agent: Agent, world: World): Promise<Files> {
   const files: Files = {
     "snapshot.json": `${JSON.stringify({ format: "kubewalk.snapshot/v1", takenAt: "2026-01-01T00:00:00Z", nodes: [NODE] })}\n`,
   };
-  const ran = world.namespaces.flatMap((name, ns) => Object.entries(LASTING).map(([file, command]) => ({ name, ns, file, command })));
+  const ran = world.namespaces.flatMap((name, ns) =>
+    Object.entries(LASTING).map(([file, command]) => ({ name, ns, file, command })),
+  );
   let log = await gather(agent, files, ran);
   // linkwatch_event may report a carrier as late as a second after it is there.
-  for (let i = 0; i < 30 && world.namespaces.some((_, ns) => unsettled(files[`${directory(ns)}/addr.json`] ?? "")); i++) {
+  for (
+    let i = 0;
+    i < 30 && world.namespaces.some((_, ns) => unsettled(files[`${directory(ns)}/addr.json`] ?? ""));
+    i++
+  ) {
     await new Promise((r) => setTimeout(r, 50));
     log = await gather(agent, files, ran);
   }
   // Rules and settings are read later or otherwise, with the same outcome; what is not there prints nothing.
-  const rest = { ...EMPTY, ...Object.fromEntries(Object.entries(RULES).map(([f, r]) => [f, r.command])), "sysctl.txt": "sysctl -a -r ^net" };
-  world.namespaces.forEach((_, ns) => log.push(...Object.entries(rest).map(([file, command]) => entry(ns, file, command, 0, ""))));
+  const rest = {
+    ...EMPTY,
+    ...Object.fromEntries(Object.entries(RULES).map(([f, r]) => [f, r.command])),
+    "sysctl.txt": "sysctl -a -r ^net",
+  };
+  world.namespaces.forEach((_, ns) =>
+    log.push(...Object.entries(rest).map(([file, command]) => entry(ns, file, command, 0, ""))),
+  );
   files[`nodes/${NODE}/commands.json`] = `${JSON.stringify(log)}\n`;
   // nft prints its version even where there are no rules; one run tells it for all.
   const [bare] = await agent.run([{ ns: world.namespaces[0]!, argv: RULES["nft.json"]!.command.split(" ") }]);
@@ -99,7 +186,9 @@ export async function collectWorld(agent: Agent, world: World): Promise<Files> {
   const settings = await agent.readSysctls(SETTINGS, CONF);
   world.namespaces.forEach((name, ns) => {
     files[`${directory(ns)}/sysctl.txt`] = settings[name]!;
-    if (ns > 0) files[`${directory(ns)}/netns.json`] = `${JSON.stringify({ inode: INODE + ns, pid: null, path: `/run/netns/${name}`, pod: null })}\n`;
+    if (ns > 0)
+      files[`${directory(ns)}/netns.json`] =
+        `${JSON.stringify({ inode: INODE + ns, pid: null, path: `/run/netns/${name}`, pod: null })}\n`;
   });
   return files;
 }
@@ -108,9 +197,17 @@ export async function collectWorld(agent: Agent, world: World): Promise<Files> {
 export async function collectRules(agent: Agent, world: World, ruleset: Ruleset): Promise<Files> {
   const files: Files = {};
   const wanted = world.namespaces.flatMap((name, ns) => {
-    const kinds = new Set(ruleset.items.filter((i) => i.ns === ns).map((i) => (i.kind === "xt-chain" || i.kind === "xt-rule" ? (i.backend === "nft" ? `nft/${i.family}` : "legacy") : i.kind)));
+    const kinds = new Set(
+      ruleset.items
+        .filter((i) => i.ns === ns)
+        .map((i) =>
+          i.kind === "xt-chain" || i.kind === "xt-rule" ? (i.backend === "nft" ? `nft/${i.family}` : "legacy") : i.kind,
+        ),
+    );
     if (usedLegacy(world)) kinds.add("legacy");
-    return Object.entries(RULES).flatMap(([file, r]) => (r.needed(kinds) ? [{ name, ns, file, command: r.command }] : []));
+    return Object.entries(RULES).flatMap(([file, r]) =>
+      r.needed(kinds) ? [{ name, ns, file, command: r.command }] : [],
+    );
   });
   for (const l of await gather(agent, files, wanted)) if (l.exit !== 0) throw new Error(`${l.command}: ${l.stderr}`);
   return files;
@@ -127,10 +224,20 @@ interface LogEntry {
   seconds: number;
 }
 
-const entry = (ns: number, file: string, command: string, exit: number, stderr: string): LogEntry => ({ file: `${directory(ns).slice(`nodes/${NODE}/`.length)}/${file}`, command, exit, stderr, seconds: 0 });
+const entry = (ns: number, file: string, command: string, exit: number, stderr: string): LogEntry => ({
+  file: `${directory(ns).slice(`nodes/${NODE}/`.length)}/${file}`,
+  command,
+  exit,
+  stderr,
+  seconds: 0,
+});
 
 /** Runs commands, adds what they print to `files`; answers how they went, as commands.json has it. */
-async function gather(agent: Agent, files: Files, wanted: { name: string; ns: number; file: string; command: string }[]): Promise<LogEntry[]> {
+async function gather(
+  agent: Agent,
+  files: Files,
+  wanted: { name: string; ns: number; file: string; command: string }[],
+): Promise<LogEntry[]> {
   const jobs: Job[] = wanted.map((w) => ({ ns: w.name, argv: w.command.split(" ") }));
   const results = await agent.run(jobs, 4);
   return results.map((r, i) => {

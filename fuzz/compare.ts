@@ -39,7 +39,13 @@ export function observed(raw: RawResult, names: readonly string[]): Observed {
 function seen(text: string | undefined, names: readonly string[]): Seen | null {
   if (!text) return null;
   const [ns, address, port, clientAddress, clientPort] = text.split(" ");
-  return { ns: names.indexOf(ns!), address: address!, port: Number(port), clientAddress: clientAddress!, clientPort: Number(clientPort) };
+  return {
+    ns: names.indexOf(ns!),
+    address: address!,
+    port: Number(port),
+    clientAddress: clientAddress!,
+    clientPort: Number(clientPort),
+  };
 }
 
 /** A probe as a question. */
@@ -60,14 +66,19 @@ export type Comparison = { kind: "same" } | { kind: "inconclusive"; why: string 
  */
 export function compare(answer: Answer, seenThere: Observed): Comparison {
   // An IPv6 program may only answer from an address that its host has, not from one that a `local` route brought to it.
-  if (seenThere.unsent === "EINVAL") return { kind: "inconclusive", why: "the fuzzer's UDP server may not answer from the address that was asked" };
+  if (seenThere.unsent === "EINVAL")
+    return { kind: "inconclusive", why: "the fuzzer's UDP server may not answer from the address that was asked" };
   const open = answer.outcomes.filter((o) => o.client === "inconclusive");
   if (answer.outcomes.some((o) => o.client !== "inconclusive" && agrees(o, seenThere))) {
-    const unsure = open[0] ?? (answer.verdict === "inconclusive" ? answer.outcomes.find((o) => o.share === null) : undefined);
+    const unsure =
+      open[0] ?? (answer.verdict === "inconclusive" ? answer.outcomes.find((o) => o.share === null) : undefined);
     return unsure ? { kind: "inconclusive", why: unsure.because.text } : { kind: "same" };
   }
   if (open.length > 0) return { kind: "inconclusive", why: open[0]!.because.text };
-  const told = answer.outcomes.map((o) => `${o.client}${o.server ? ` by ${o.server.at} ${o.server.address}:${o.server.port} seeing ${o.server.clientAddress}` : ""} (${o.disposition}: ${o.because.text})`);
+  const told = answer.outcomes.map(
+    (o) =>
+      `${o.client}${o.server ? ` by ${o.server.at} ${o.server.address}:${o.server.port} seeing ${o.server.clientAddress}` : ""} (${o.disposition}: ${o.because.text})`,
+  );
   return { kind: "differs", why: `foretold ${told.join(" or ")}; the kernel: ${show(seenThere)}` };
 }
 
@@ -83,7 +94,12 @@ function agrees(o: Outcome, s: Observed): boolean {
   if (who === null) return true;
   // Delivered for certain: an outcome that lets the packet die on its way there is wrong.
   if (!o.server) return s.server === null && o.disposition !== "inconclusive" ? lostReply(o) : false;
-  return namespaceAt(o.server.at) === who.ns && o.server.address === who.address && o.server.port === who.port && o.server.clientAddress === who.clientAddress;
+  return (
+    namespaceAt(o.server.at) === who.ns &&
+    o.server.address === who.address &&
+    o.server.port === who.port &&
+    o.server.clientAddress === who.clientAddress
+  );
 }
 
 /** Whether an outcome without a server may still mean that the packet arrived and its answer was lost. */

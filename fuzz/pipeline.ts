@@ -39,7 +39,15 @@ export interface Tally {
 }
 
 export function emptyTally(): Tally {
-  return { passed: 0, failures: [], inconclusive: new Map(), unsteady: 0, traced: 0, refused: 0, slowest: { ms: 0, index: 0 } };
+  return {
+    passed: 0,
+    failures: [],
+    inconclusive: new Map(),
+    unsteady: 0,
+    traced: 0,
+    refused: 0,
+    slowest: { ms: 0, index: 0 },
+  };
 }
 
 export interface Options {
@@ -55,21 +63,53 @@ const ALONE = 10;
 const TRACED = 12;
 
 /** Runs all cases of one world. */
-export async function runWorld(agent: Agent, answerer: Answerer, n: number, options: Options, tally: Tally): Promise<void> {
+export async function runWorld(
+  agent: Agent,
+  answerer: Answerer,
+  n: number,
+  options: Options,
+  tally: Tally,
+): Promise<void> {
   const made: Generated = generate(options.seed, n, options.filter);
   const scene = await Scene.build(agent, made.world);
   for (const [b, batch] of made.batches.entries()) {
     await scene.rules(batch.ruleset);
     const first = n * CASES_PER_WORLD + b * PROBES_PER_RULESET;
-    await runBatch(scene, answerer, batch.ruleset, batch.probes, first, tally, (n * made.batches.length + b) % Math.max(1, Math.round(1 / options.traceShare)) === 0 && options.traceShare > 0);
+    await runBatch(
+      scene,
+      answerer,
+      batch.ruleset,
+      batch.probes,
+      first,
+      tally,
+      (n * made.batches.length + b) % Math.max(1, Math.round(1 / options.traceShare)) === 0 && options.traceShare > 0,
+    );
   }
   tally.refused += scene.refusals.length;
 }
 
-async function runBatch(scene: Scene, answerer: Answerer, ruleset: Ruleset, probes: Probe[], first: number, tally: Tally, traced: boolean): Promise<void> {
+async function runBatch(
+  scene: Scene,
+  answerer: Answerer,
+  ruleset: Ruleset,
+  probes: Probe[],
+  first: number,
+  tally: Tally,
+  traced: boolean,
+): Promise<void> {
   const files = scene.files;
   const fail = (i: number, kind: Failure["kind"], why: string, o: Observed | null, answer: Answer | null): void => {
-    tally.failures.push({ index: first + i, kind, why, world: scene.world, ruleset, probe: probes[i] ?? null, observed: o, answer, files });
+    tally.failures.push({
+      index: first + i,
+      kind,
+      why,
+      world: scene.world,
+      ruleset,
+      probe: probes[i] ?? null,
+      observed: o,
+      answer,
+      files,
+    });
   };
   const [seen, told] = await Promise.all([scene.send(probes), answerer.ask(files, probes.map(question), false)]);
   const answers = told.map((t, i) => {
@@ -89,17 +129,28 @@ async function runBatch(scene: Scene, answerer: Answerer, ruleset: Ruleset, prob
     else doubtful.push(i);
   });
   await again(scene, probes, answers, doubtful, tally, fail);
-  if (traced && !ruleset.items.some((i) => "text" in i && CHANCE.test(i.text))) await traceSome(scene, answerer, probes, answers, seen, tally, fail);
+  if (traced && !ruleset.items.some((i) => "text" in i && CHANCE.test(i.text)))
+    await traceSome(scene, answerer, probes, answers, seen, tally, fail);
 }
 
 /** Rules of which nobody can tell beforehand which way they go: two packets need not meet the same ones. */
 const CHANCE = /statistic|numgen|random/;
 
 /** Looks at disagreements once more: all of them with patience, then each alone. */
-async function again(scene: Scene, probes: Probe[], answers: (Answer | null)[], doubtful: number[], tally: Tally, fail: (i: number, kind: Failure["kind"], why: string, o: Observed | null, a: Answer | null) => void): Promise<void> {
+async function again(
+  scene: Scene,
+  probes: Probe[],
+  answers: (Answer | null)[],
+  doubtful: number[],
+  tally: Tally,
+  fail: (i: number, kind: Failure["kind"], why: string, o: Observed | null, a: Answer | null) => void,
+): Promise<void> {
   if (doubtful.length === 0) return;
   await scene.forget();
-  const second = await scene.send(doubtful.map((i) => probes[i]!), true);
+  const second = await scene.send(
+    doubtful.map((i) => probes[i]!),
+    true,
+  );
   let alone = 0;
   for (const [k, i] of doubtful.entries()) {
     let o = second[k]!;
@@ -118,24 +169,42 @@ async function again(scene: Scene, probes: Probe[], answers: (Answer | null)[], 
   }
 }
 
-async function traceSome(scene: Scene, answerer: Answerer, probes: Probe[], answers: (Answer | null)[], seen: Observed[], tally: Tally, fail: (i: number, kind: Failure["kind"], why: string, o: Observed | null, a: Answer | null) => void): Promise<void> {
-  const chosen = probes.flatMap((_, i) => (answers[i] && compare(answers[i], seen[i]!).kind === "same" ? [i] : [])).slice(0, TRACED);
+async function traceSome(
+  scene: Scene,
+  answerer: Answerer,
+  probes: Probe[],
+  answers: (Answer | null)[],
+  seen: Observed[],
+  tally: Tally,
+  fail: (i: number, kind: Failure["kind"], why: string, o: Observed | null, a: Answer | null) => void,
+): Promise<void> {
+  const chosen = probes
+    .flatMap((_, i) => (answers[i] && compare(answers[i], seen[i]!).kind === "same" ? [i] : []))
+    .slice(0, TRACED);
   if (chosen.length === 0) return;
   await scene.forget();
   await startTrace(scene.agent, scene.world);
   const result = await scene.send(chosen.map((i) => probes[i]!));
   const events = await stopTrace(scene.agent, scene.world);
-  const told = await answerer.ask(scene.files, chosen.map((i) => question(probes[i]!)), true);
+  const told = await answerer.ask(
+    scene.files,
+    chosen.map((i) => question(probes[i]!)),
+    true,
+  );
   for (const [k, i] of chosen.entries()) {
     const t = told[k]!;
     if ("error" in t) continue;
     const full = t.answer;
     const o = result[k]!;
     if (compare(full, o).kind !== "same") continue;
-    const outcomes = full.outcomes.filter((x) => x.client === o.client && x.steps !== undefined && !x.steps.some((s) => s.changed?.sport !== undefined));
+    const outcomes = full.outcomes.filter(
+      (x) => x.client === o.client && x.steps !== undefined && !x.steps.some((s) => s.changed?.sport !== undefined),
+    );
     if (outcomes.length === 0) continue;
     tally.traced++;
-    const kernel = scene.world.namespaces.map((name, ns) => packetsOf(events[name] ?? [], probes[i]!, scene.files[`${dir(ns)}/nft.txt`] ?? ""));
+    const kernel = scene.world.namespaces.map((name, ns) =>
+      packetsOf(events[name] ?? [], probes[i]!, scene.files[`${dir(ns)}/nft.txt`] ?? ""),
+    );
     const differences = outcomes.map((x) => difference(x.steps!, kernel, x.client === "answered", scene));
     if (differences.every((d) => d !== null)) fail(i, "rules", differences[0]!, o, full);
   }
@@ -147,7 +216,12 @@ const dir = (ns: number): string => `nodes/${place(ns)}`;
  * The first place where the kernel's account and the walk's part. Of answers only those of the asked program's peer:
  * an ICMP error's trace does not show which packet it is about.
  */
-function difference(steps: NonNullable<Answer["outcomes"][number]["steps"]>, kernel: { reply: boolean; met: Met[] }[][], answered: boolean, scene: Scene): string | null {
+function difference(
+  steps: NonNullable<Answer["outcomes"][number]["steps"]>,
+  kernel: { reply: boolean; met: Met[] }[][],
+  answered: boolean,
+  scene: Scene,
+): string | null {
   for (const ns of kernel.keys()) {
     for (const direction of answered ? (["forward", "reply"] as const) : (["forward"] as const)) {
       const there = kernel[ns]!.filter((p) => p.reply === (direction === "reply")).flatMap((p) => p.met);
@@ -167,13 +241,25 @@ function count(map: Map<string, number>, key: string): void {
 /** A world whose cases could not be run at all. */
 export function brokenWorld(n: number, e: unknown): Failure {
   const why = e instanceof Error ? (e.stack ?? e.message) : String(e);
-  return { index: n * CASES_PER_WORLD, kind: "error", why, world: { namespaces: [], items: [] }, ruleset: { items: [] }, probe: null, observed: null, answer: null, files: {} };
+  return {
+    index: n * CASES_PER_WORLD,
+    kind: "error",
+    why,
+    world: { namespaces: [], items: [] },
+    ruleset: { items: [] },
+    probe: null,
+    observed: null,
+    answer: null,
+    files: {},
+  };
 }
 
 /** A failure on a few lines. */
 export function describe(f: Failure, seed: number): string {
   const p = f.probe;
-  const what = p ? `${place(p.ns)} ${p.proto} ${p.to}${p.port === undefined ? "" : ` port ${p.port}`} from port ${p.sport}${p.mark ? ` mark ${p.mark}` : ""}${p.ttl ? ` ttl ${p.ttl}` : ""}${p.size ? ` size ${p.size}` : ""}` : "";
+  const what = p
+    ? `${place(p.ns)} ${p.proto} ${p.to}${p.port === undefined ? "" : ` port ${p.port}`} from port ${p.sport}${p.mark ? ` mark ${p.mark}` : ""}${p.ttl ? ` ttl ${p.ttl}` : ""}${p.size ? ` size ${p.size}` : ""}`
+    : "";
   return `${seed}:${f.index} ${f.kind} ${what}\n  ${f.why}${f.kind === "rules" && f.observed ? `\n  the kernel: ${show(f.observed)}` : ""}`;
 }
 
@@ -181,7 +267,14 @@ export function describe(f: Failure, seed: number): string {
 export function group(f: Failure): string {
   if (f.kind === "rules") return `rules ${f.why.replaceAll(/\S*\d\S*/g, "N")}`.slice(0, 120);
   if (f.kind === "error" || !f.answer || !f.observed) return `error ${f.why.split("\n")[0]!.slice(0, 120)}`;
-  const told = [...new Set(f.answer.outcomes.map((o) => `${o.client}${o.server ? "+server" : ""}/${o.disposition}: ${o.because.text}`))].sort();
+  const told = [
+    ...new Set(
+      f.answer.outcomes.map((o) => `${o.client}${o.server ? "+server" : ""}/${o.disposition}: ${o.because.text}`),
+    ),
+  ].sort();
   const rest = told.join(" | ").replaceAll(/[0-9a-f]*:[0-9a-f:]+(\/\d+)?|\d+\.\d+\.\d+\.\d+(\/\d+)?|\d+/g, "N");
-  return `${f.probe?.proto} v${f.probe?.family} kernel ${f.observed.client}${f.observed.server ? "+server" : f.observed.delivered ? "+delivered" : ""} ≠ ${rest}`.slice(0, 200);
+  return `${f.probe?.proto} v${f.probe?.family} kernel ${f.observed.client}${f.observed.server ? "+server" : f.observed.delivered ? "+delivered" : ""} ≠ ${rest}`.slice(
+    0,
+    200,
+  );
 }

@@ -1,7 +1,18 @@
 /** What fuzzing needs of the machine. */
 import { execFileSync } from "node:child_process";
 
-const TOOLS = ["python3", "ip", "bridge", "nft", "iptables-nft-restore", "iptables-legacy-restore", "ip6tables-legacy-restore", "ipset", "ss", "tc"];
+const TOOLS = [
+  "python3",
+  "ip",
+  "bridge",
+  "nft",
+  "iptables-nft-restore",
+  "iptables-legacy-restore",
+  "ip6tables-legacy-restore",
+  "ipset",
+  "ss",
+  "tc",
+];
 
 /** Why the kernel's side cannot run here; null when it can. */
 export function cannotRun(): string | null {

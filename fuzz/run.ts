@@ -41,16 +41,60 @@ function integer(text: string | undefined, fallback: number, name: string): numb
   return n;
 }
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: { cases: { type: "string" }, seed: { type: "string" }, jobs: { type: "string" }, only: { type: "string" }, without: { type: "string" }, keep: { type: "string" }, case: { type: "string" }, shrink: { type: "string" }, like: { type: "string" }, trace: { type: "string" }, verbose: { type: "boolean" } },
+const USAGE = `usage: npm run fuzz -- [--cases N] [--seed S] [--jobs J] [--case SEED:INDEX]
+  --cases N          how many cases, 5000 unless told       --seed S    which ones; the same seed gives the same cases
+  --jobs J           worlds at once, 3 unless told          --case S:I  the world of one case, as a report names it
+  --only A,B         only these features                    --without A,B   all but these
+  --trace SHARE      rules compared in this share of batches, 0.1 unless told
+  --shrink K         how many kinds of failure to make small   --like REGEXP   only kinds that match
+  --keep FOLDER      where small cases are written          --verbose   progress, and cases whose rules differ
+Exit status: 0 when nothing differs, 1 when something does, 2 when it was asked wrongly.`;
+
+function options(): ReturnType<typeof parse> | string {
+  try {
+    const found = parse();
+    return found.values.help === true ? "" : found;
+  } catch (e) {
+    return e instanceof Error ? e.message : String(e);
+  }
+}
+
+// The return type is the options' own.
+function parse() {
+  return parseArgs({
+    options: {
+      help: { type: "boolean", short: "h" },
+      cases: { type: "string" },
+      seed: { type: "string" },
+      jobs: { type: "string" },
+      only: { type: "string" },
+      without: { type: "string" },
+      keep: { type: "string" },
+      case: { type: "string" },
+      shrink: { type: "string" },
+      like: { type: "string" },
+      trace: { type: "string" },
+      verbose: { type: "boolean" },
+    },
   });
+}
+
+async function main(): Promise<number> {
+  const asked = options();
+  if (typeof asked === "string") {
+    (asked === "" ? console.log : console.error)(asked === "" ? USAGE : `error: ${asked}\n${USAGE}`);
+    return asked === "" ? 0 : 2;
+  }
+  const { values } = asked;
   const why = cannotRun();
   if (why !== null) {
     console.log(`skipped: ${why}`);
     return 0;
   }
-  const filter = { only: values.only === undefined ? null : new Set(values.only.split(",")), without: new Set(values.without?.split(",")) };
+  const filter = {
+    only: values.only === undefined ? null : new Set(values.only.split(",")),
+    without: new Set(values.without?.split(",")),
+  };
   let seed = integer(values.seed, 1, "seed");
   let cases = integer(values.cases, 5000, "cases");
   let from = 0;
@@ -91,25 +135,41 @@ async function main(): Promise<number> {
           agent.close();
           agents.splice(agents.indexOf(agent), 1, (agent = new Agent()));
         }
-        if (values.verbose) console.log(`world ${n} done after ${((performance.now() - start) / 1000).toFixed(1)} s; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`);
+        if (values.verbose)
+          console.log(
+            `world ${n} done after ${((performance.now() - start) / 1000).toFixed(1)} s; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`,
+          );
       }
       answerer.close();
     };
     await Promise.all(Array.from({ length: jobs }, one));
     const seconds = (performance.now() - start) / 1000;
     if (wanted !== null) tally.failures = tally.failures.filter((f) => f.index === wanted);
-    await report(tally, agents[0]!, { seed, keep, shrinks: integer(values.shrink, 3, "shrink"), like: new RegExp(values.like ?? ""), verbose: values.verbose === true || wanted !== null });
+    await report(tally, agents[0]!, {
+      seed,
+      keep,
+      shrinks: integer(values.shrink, 3, "shrink"),
+      like: new RegExp(values.like ?? ""),
+      verbose: values.verbose === true || wanted !== null,
+    });
     const known = [...tally.inconclusive.values()].reduce((a, b) => a + b, 0);
     const total = tally.passed + tally.failures.length + known;
-    console.log(`seed ${seed}, ${total} cases in ${seconds.toFixed(1)} s: ${(total / seconds).toFixed(0)} cases/s, ${jobs} jobs; rules compared for ${tally.traced}; ${tally.unsteady} agreed at the second look; ${known} inconclusive (${((100 * known) / Math.max(1, total)).toFixed(2)} %); ${tally.refused} lines refused; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`);
+    console.log(
+      `seed ${seed}, ${total} cases in ${seconds.toFixed(1)} s: ${(total / seconds).toFixed(0)} cases/s, ${jobs} jobs; rules compared for ${tally.traced}; ${tally.unsteady} agreed at the second look; ${known} inconclusive (${((100 * known) / Math.max(1, total)).toFixed(2)} %); ${tally.refused} lines refused; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`,
+    );
   });
   for (const a of agents) a.close();
   console.log(`${tally.passed} passed, ${tally.failures.length} failed`);
   return tally.failures.length === 0 ? 0 : 1;
 }
 
-async function report(tally: Tally, agent: Agent, o: { seed: number; keep: string; shrinks: number; like: RegExp; verbose: boolean }): Promise<void> {
-  for (const [why, n] of [...tally.inconclusive].sort((a, b) => b[1] - a[1]).slice(0, 40)) console.log(`inconclusive ${n}: ${why}`);
+async function report(
+  tally: Tally,
+  agent: Agent,
+  o: { seed: number; keep: string; shrinks: number; like: RegExp; verbose: boolean },
+): Promise<void> {
+  for (const [why, n] of [...tally.inconclusive].sort((a, b) => b[1] - a[1]).slice(0, 40))
+    console.log(`inconclusive ${n}: ${why}`);
   const groups = new Map<string, Failure[]>();
   for (const f of tally.failures) groups.set(group(f), [...(groups.get(group(f)) ?? []), f]);
   const sorted = [...groups].sort((a, b) => b[1].length - a[1].length);
@@ -126,7 +186,18 @@ async function report(tally: Tally, agent: Agent, o: { seed: number; keep: strin
 
 /** Writes a failure as it stands. */
 function keepWhole(f: Failure, o: { seed: number; keep: string }): void {
-  const c: KernelCase = { format: "kubewalk.kernel-case/v1", title: f.why, found: `${o.seed}:${f.index}`, kernel: release().replace(/-.*/, ""), question: question(f.probe!), observed: f.observed!, probe: f.probe!, world: f.world, ruleset: f.ruleset, snapshot: f.files };
+  const c: KernelCase = {
+    format: "kubewalk.kernel-case/v1",
+    title: f.why,
+    found: `${o.seed}:${f.index}`,
+    kernel: release().replace(/-.*/, ""),
+    question: question(f.probe!),
+    observed: f.observed!,
+    probe: f.probe!,
+    world: f.world,
+    ruleset: f.ruleset,
+    snapshot: f.files,
+  };
   console.log(`\nWHOLE ${writeCase(o.keep, `${o.seed}-${f.index}`, c)}`);
 }
 
@@ -153,9 +224,16 @@ async function keepSmall(f: Failure, agent: Agent, o: { seed: number; keep: stri
   };
   const path = writeCase(o.keep, `${o.seed}-${f.index}`, c);
   console.log(`\nSMALL ${path}\n  ${JSON.stringify(c.question)}\n  ${small.why}`);
-  for (const i of [...small.world.items.filter((x) => x.feature !== "base"), ...small.rules]) console.log(`  ${i.ns} ${"text" in i ? ("chain" in i ? `${i.backend} v${i.family} ${i.table} -A ${i.chain} ${i.text}` : i.text) : JSON.stringify({ ...i, ns: undefined, feature: undefined, phase: undefined })}`);
+  for (const i of [...small.world.items.filter((x) => x.feature !== "base"), ...small.rules])
+    console.log(
+      `  ${i.ns} ${"text" in i ? ("chain" in i ? `${i.backend} v${i.family} ${i.table} -A ${i.chain} ${i.text}` : i.text) : JSON.stringify({ ...i, ns: undefined, feature: undefined, phase: undefined })}`,
+    );
 }
 
 // The same module is what each pipeline's thread runs.
-if (parentPort === null) process.exitCode = await main();
-else serveAnswers(parentPort);
+if (parentPort === null) {
+  process.exitCode = await main().catch((e: unknown) => {
+    console.error(`error: ${e instanceof Error ? e.message : String(e)}`);
+    return 2;
+  });
+} else serveAnswers(parentPort);

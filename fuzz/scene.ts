@@ -41,7 +41,10 @@ export class Scene {
 
   /** Leaves nothing behind of the packets so far: connections, neighbours, route exceptions. */
   async forget(): Promise<void> {
-    await this.agent.run(this.world.namespaces.map((ns) => ({ ns, argv: ["ip", "neigh", "flush", "all"] })), 4);
+    await this.agent.run(
+      this.world.namespaces.map((ns) => ({ ns, argv: ["ip", "neigh", "flush", "all"] })),
+      4,
+    );
     await this.agent.forget();
   }
 

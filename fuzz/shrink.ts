@@ -19,14 +19,22 @@ export interface Reproduced {
 }
 
 /** Builds a case from nothing, sends its packet, and compares. Null when both sides agree (or the engine fails to load it). */
-export async function reproduce(agent: Agent, world: World, rules: RuleItem[], probe: Probe, patient = false): Promise<Reproduced | null> {
+export async function reproduce(
+  agent: Agent,
+  world: World,
+  rules: RuleItem[],
+  probe: Probe,
+  patient = false,
+): Promise<Reproduced | null> {
   const scene = await Scene.build(agent, world);
   const ruleset = { items: [...rules] };
   await scene.rules(ruleset);
   const [o] = await scene.send([probe], patient);
   const answer = load(scene.files)(question(probe));
   const c = compare(answer, o!);
-  return c.kind === "differs" ? { world, rules: ruleset.items, probe, observed: o!, answer, files: scene.files, why: c.why } : null;
+  return c.kind === "differs"
+    ? { world, rules: ruleset.items, probe, observed: o!, answer, files: scene.files, why: c.why }
+    : null;
 }
 
 /** What must stay the same while a case shrinks, so that it does not turn into another one. */
@@ -59,7 +67,10 @@ export async function shrink(agent: Agent, start: Reproduced, budget: number): P
   let again = true;
   while (again && left > 0) {
     const before = best.rules.length + best.world.items.length;
-    await drop(() => best.rules, (rules) => attempt(best.world.items, rules, best.probe));
+    await drop(
+      () => best.rules,
+      (rules) => attempt(best.world.items, rules, best.probe),
+    );
     await drop(
       () => best.world.items.filter((i) => i.feature !== "base"),
       (items) => attempt([...best.world.items.filter((i) => i.feature === "base"), ...items], best.rules, best.probe),
@@ -71,7 +82,7 @@ export async function shrink(agent: Agent, start: Reproduced, budget: number): P
 
 async function drop<T>(current: () => readonly T[], attempt: (rest: T[]) => Promise<boolean>): Promise<void> {
   for (let size = Math.ceil(current().length / 2); size >= 1; size = size > 1 ? Math.ceil(size / 2) : 0) {
-    for (let at = 0; at < current().length; ) {
+    for (let at = 0; at < current().length;) {
       const list = current();
       const rest = [...list.slice(0, at), ...list.slice(at + size)];
       if (!(await attempt(rest))) at += size;

@@ -31,9 +31,28 @@ test("handles become places in their chain", () => {
 test("a packet is known by its ports at every base chain, whatever its identifier", () => {
   const probe = { ns: 0, proto: "tcp", family: 4, to: "10.0.0.2", port: 80, sport: 30000 } as const;
   const events: TraceEvent[] = [
-    { family: "inet", id: "1", type: "rule", table: "t", chain: "c", handle: 5, verdict: "continue", net: NET, transport: SYN },
+    {
+      family: "inet",
+      id: "1",
+      type: "rule",
+      table: "t",
+      chain: "c",
+      handle: 5,
+      verdict: "continue",
+      net: NET,
+      transport: SYN,
+    },
     { family: "inet", id: "1", type: "rule", table: "t", chain: "c", handle: 7, verdict: "accept" },
-    { family: "inet", id: "1", type: "policy", table: "t", chain: "c", policy: "accept", net: NET, transport: SYN.replace("5002", "5010") },
+    {
+      family: "inet",
+      id: "1",
+      type: "policy",
+      table: "t",
+      chain: "c",
+      policy: "accept",
+      net: NET,
+      transport: SYN.replace("5002", "5010"),
+    },
   ];
   expect(packetsOf(events, probe, NFT)).toEqual([
     {
@@ -47,7 +66,18 @@ test("a packet is known by its ports at every base chain, whatever its identifie
 });
 
 test("steps become the same, and the first difference is told", () => {
-  const step = (line: number, verdict: string): Step => ({ direction: "forward", at: "f/host", kind: "rule", family: "inet", table: "t", chain: "c", layer: 0, verdict, text: "", source: { file: "nft.txt", line } });
+  const step = (line: number, verdict: string): Step => ({
+    direction: "forward",
+    at: "f/host",
+    kind: "rule",
+    family: "inet",
+    table: "t",
+    chain: "c",
+    layer: 0,
+    verdict,
+    text: "",
+    source: { file: "nft.txt", line },
+  });
   const met = metBy([step(4, "continue"), step(5, "accept")], "f/host", "forward", 0, { "nft.txt": NFT });
   expect(met.map((m) => m.rule)).toEqual([0, 1]);
   expect(firstDifference(met, met)).toBeNull();

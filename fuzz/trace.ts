@@ -14,14 +14,20 @@ add rule inet ${TABLE} o meta nftrace set 1
 
 /** Traces every packet in every namespace from now on. */
 export async function startTrace(agent: Agent, world: World): Promise<void> {
-  await agent.run(world.namespaces.map((ns) => ({ ns, argv: ["nft", "-f", "-"], stdin: ON })), 8);
+  await agent.run(
+    world.namespaces.map((ns) => ({ ns, argv: ["nft", "-f", "-"], stdin: ON })),
+    8,
+  );
   await agent.traceOn();
 }
 
 /** Stops; events by namespace. */
 export async function stopTrace(agent: Agent, world: World): Promise<Record<string, TraceEvent[]>> {
   const events = await agent.traceOff();
-  await agent.run(world.namespaces.map((ns) => ({ ns, argv: ["nft", "delete", "table", "inet", TABLE] })), 8);
+  await agent.run(
+    world.namespaces.map((ns) => ({ ns, argv: ["nft", "delete", "table", "inet", TABLE] })),
+    8,
+  );
   return events;
 }
 
@@ -74,11 +80,24 @@ export function packetsOf(events: TraceEvent[], probe: Probe, nftText: string): 
     const p = current.get(e.id);
     if (!p) continue;
     if (e.table === TABLE) continue;
-    if (e.type === "policy") p.met.push({ family: e.family, table: e.table ?? "", chain: e.chain ?? "", rule: -1, verdict: e.policy ?? e.verdict ?? "" });
+    if (e.type === "policy")
+      p.met.push({
+        family: e.family,
+        table: e.table ?? "",
+        chain: e.chain ?? "",
+        rule: -1,
+        verdict: e.policy ?? e.verdict ?? "",
+      });
     else if (e.handle !== undefined) {
       const rule = places.get(`${e.family} ${e.table} ${e.chain} ${e.handle}`);
       if (rule === undefined) continue;
-      p.met.push({ family: e.family, table: e.table ?? "", chain: e.chain ?? "", rule, verdict: e.verdict === "jump" || e.verdict === "goto" ? `${e.verdict} ${e.to}` : (e.verdict ?? "") });
+      p.met.push({
+        family: e.family,
+        table: e.table ?? "",
+        chain: e.chain ?? "",
+        rule,
+        verdict: e.verdict === "jump" || e.verdict === "goto" ? `${e.verdict} ${e.to}` : (e.verdict ?? ""),
+      });
     }
   }
   return [...packets.values()].filter((p) => p.met.length > 0);
@@ -102,11 +121,18 @@ function belongs(e: TraceEvent, p: Probe): "forward" | "reply" | null {
 }
 
 /** The same of a walk's steps, of one namespace and direction; legacy rules are not in nft's trace and are left out. */
-export function metBy(steps: readonly Step[], at: string, direction: "forward" | "reply", layer: number, files: Files): Met[] {
+export function metBy(
+  steps: readonly Step[],
+  at: string,
+  direction: "forward" | "reply",
+  layer: number,
+  files: Files,
+): Met[] {
   const index = new Map<string, Map<number, number>>();
   const out: Met[] = [];
   for (const s of steps) {
-    if (s.at !== at || s.direction !== direction || s.layer !== layer || (s.kind !== "rule" && s.kind !== "policy")) continue;
+    if (s.at !== at || s.direction !== direction || s.layer !== layer || (s.kind !== "rule" && s.kind !== "policy"))
+      continue;
     const file = s.source?.file ?? "";
     if (file.includes("legacy")) continue;
     out.push({
@@ -147,9 +173,11 @@ function ruleIndex(file: string, line: number, files: Files, cache: Map<string, 
 
 /** Null when both met the same; else the first place where they part. */
 export function firstDifference(kernel: readonly Met[], walk: readonly Met[]): string | null {
-  const text = (m: Met | undefined): string => (m ? `${m.family} ${m.table} ${m.chain} ${m.rule < 0 ? "policy" : `rule ${m.rule}`} ${m.verdict}` : "nothing more");
+  const text = (m: Met | undefined): string =>
+    m ? `${m.family} ${m.table} ${m.chain} ${m.rule < 0 ? "policy" : `rule ${m.rule}`} ${m.verdict}` : "nothing more";
   for (let i = 0; i < Math.max(kernel.length, walk.length); i++) {
-    if (text(kernel[i]) !== text(walk[i])) return `step ${i}: the kernel met ${text(kernel[i])}, the walk ${text(walk[i])}`;
+    if (text(kernel[i]) !== text(walk[i]))
+      return `step ${i}: the kernel met ${text(kernel[i])}, the walk ${text(walk[i])}`;
   }
   return null;
 }

@@ -39,8 +39,26 @@ export type XtTableName = "raw" | "mangle" | "nat" | "filter";
 /** One droppable piece of a ruleset. Chains and sets come before the rules that name them. */
 export type RuleItem =
   /** `-A CHAIN` is put before `text` of a rule. A null policy makes a user's chain. */
-  | { ns: number; kind: "xt-chain"; backend: XtBackend; family: 4 | 6; table: XtTableName; chain: string; policy: "ACCEPT" | "DROP" | null; feature: string }
-  | { ns: number; kind: "xt-rule"; backend: XtBackend; family: 4 | 6; table: XtTableName; chain: string; text: string; feature: string }
+  | {
+      ns: number;
+      kind: "xt-chain";
+      backend: XtBackend;
+      family: 4 | 6;
+      table: XtTableName;
+      chain: string;
+      policy: "ACCEPT" | "DROP" | null;
+      feature: string;
+    }
+  | {
+      ns: number;
+      kind: "xt-rule";
+      backend: XtBackend;
+      family: 4 | 6;
+      table: XtTableName;
+      chain: string;
+      text: string;
+      feature: string;
+    }
   /** A line of `ipset restore`. */
   | { ns: number; kind: "ipset"; text: string; feature: string }
   /** A line of `nft -f`: add table, add set, add chain, add rule … */

@@ -13,7 +13,16 @@ const root = new URL("..", import.meta.url).pathname;
 // Inside the checkout, so that bare imports find node_modules.
 const out = await mkdtemp(join(root, "node_modules", ".run-"));
 const file = join(out, "entry.mjs");
-await build({ entryPoints: [entry], outfile: file, bundle: true, platform: "node", format: "esm", packages: "external", sourcemap: "inline", logLevel: "error" });
+await build({
+  entryPoints: [entry],
+  outfile: file,
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  packages: "external",
+  sourcemap: "inline",
+  logLevel: "error",
+});
 process.argv = [process.argv[0], entry, ...rest];
 process.on("exit", () => {});
 try {

@@ -30,8 +30,23 @@ export interface Generated {
 /** World number `index` of a seed. */
 export function generate(seed: number, index: number, filter: Filter): Generated {
   const rng = new Rng(seed, index);
-  const n = rng.weighted([[2, 2], [4, 3], [3, 4], [1.5, 5]] as const);
-  const plan: Plan = { rng, namespaces: Array.from({ length: n }, (_, i) => `kwf-${i}`), segments: [], devices: [], extras: [], servers: [], items: [], marks: [], filter };
+  const n = rng.weighted([
+    [2, 2],
+    [4, 3],
+    [3, 4],
+    [1.5, 5],
+  ] as const);
+  const plan: Plan = {
+    rng,
+    namespaces: Array.from({ length: n }, (_, i) => `kwf-${i}`),
+    segments: [],
+    devices: [],
+    extras: [],
+    servers: [],
+    items: [],
+    marks: [],
+    filter,
+  };
   plan.namespaces.forEach((_, ns) => plan.devices.push({ ns, dev: "lo", kind: "lo", mtu: 65536 }));
   base(plan);
   topology(plan);
@@ -57,7 +72,9 @@ function rules(plan: Plan, items: RuleItem[]): void {
   for (const ns of plan.namespaces.keys()) {
     if (rng.chance(0.35)) continue;
     const sets = wants(plan, "ipset") && rng.chance(0.35) ? ipsets(plan, items, ns) : [];
-    for (const family of [4, 6] as const) if (wants(plan, "xt") && rng.chance(family === 4 ? 0.65 : 0.4)) iptables(plan, items, ns, family, sets);
-    if (wants(plan, "nft") && rng.chance(0.35)) for (let i = rng.int(1, 2); i > 0; i--) nftables(plan, items, ns, `t${i}`);
+    for (const family of [4, 6] as const)
+      if (wants(plan, "xt") && rng.chance(family === 4 ? 0.65 : 0.4)) iptables(plan, items, ns, family, sets);
+    if (wants(plan, "nft") && rng.chance(0.35))
+      for (let i = rng.int(1, 2); i > 0; i--) nftables(plan, items, ns, `t${i}`);
   }
 }

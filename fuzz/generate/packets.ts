@@ -25,7 +25,11 @@ export function packets(plan: Plan, n: number): Probe[] {
     if (used.has(key)) continue;
     used.add(key);
     const p: Probe = { ns, proto, family, to, sport };
-    if (proto !== "icmp") p.port = rng.weighted([[5, rng.pick(PORTS)], [1, rng.pick([81, 7777, 22])]]);
+    if (proto !== "icmp")
+      p.port = rng.weighted([
+        [5, rng.pick(PORTS)],
+        [1, rng.pick([81, 7777, 22])],
+      ]);
     if (wants(plan, "p-mark") && rng.chance(0.12)) p.mark = rng.pick(plan.marks);
     if (wants(plan, "p-ttl") && rng.chance(0.06)) p.ttl = rng.int(1, 4);
     // A packet too big leaves a route exception behind that changes the fate of the next: one per destination.
@@ -43,7 +47,10 @@ function destination(plan: Plan, family: 4 | 6): string {
   const all = allAddresses(plan, family);
   const loop = family === 4 ? "127.0.0.1" : "::1";
   const free = rng.maybe(plan.segments.map((s) => vacant(s, family)).filter((a) => a !== null));
-  const broadcast = family === 4 ? rng.maybe(plan.segments.flatMap((s) => (s.v4 ? [`${s.v4.base}.${s.v4.len === 24 ? 255 : 0}`] : []))) : undefined;
+  const broadcast =
+    family === 4
+      ? rng.maybe(plan.segments.flatMap((s) => (s.v4 ? [`${s.v4.base}.${s.v4.len === 24 ? 255 : 0}`] : [])))
+      : undefined;
   return rng.weighted([
     [14, rng.maybe(all) ?? loop],
     [1, free ?? loop],
@@ -51,6 +58,9 @@ function destination(plan: Plan, family: 4 | 6): string {
     [1, family === 4 ? "198.51.100.7" : "2001:db8:9::7"],
     [0.5, family === 4 ? "203.0.113.9" : "2001:db8::9"],
     [wants(plan, "p-odd") ? 0.2 : 0, broadcast ?? loop],
-    [wants(plan, "p-odd") ? 0.2 : 0, family === 4 ? rng.pick(["127.0.0.5", "0.0.0.0", "240.0.0.1", "255.255.255.255"]) : "::"],
+    [
+      wants(plan, "p-odd") ? 0.2 : 0,
+      family === 4 ? rng.pick(["127.0.0.5", "0.0.0.0", "240.0.0.1", "255.255.255.255"]) : "::",
+    ],
   ]);
 }

@@ -55,19 +55,37 @@ export function wants(plan: Plan, feature: string): boolean {
 }
 
 /** Adds a line of `ip -batch`. */
-export function ip(plan: Plan, ns: number, phase: Phase & ("link" | "upper" | "address" | "route"), text: string, feature: string): void {
+export function ip(
+  plan: Plan,
+  ns: number,
+  phase: Phase & ("link" | "upper" | "address" | "route"),
+  text: string,
+  feature: string,
+): void {
   plan.items.push({ ns, phase, kind: "ip", text, feature });
 }
 
 /** Adds a setting; `path` below /proc/sys. */
-export function sysctl(plan: Plan, ns: number, path: string, value: number | string, feature: string, phase: "sysctl" | "sysctl-before" = "sysctl"): void {
+export function sysctl(
+  plan: Plan,
+  ns: number,
+  path: string,
+  value: number | string,
+  feature: string,
+  phase: "sysctl" | "sysctl-before" = "sysctl",
+): void {
   plan.items.push({ ns, phase, kind: "sysctl", path, value: String(value), feature });
 }
 
 /** Every address of a namespace, of one family. */
 export function addressesOf(plan: Plan, ns: number, family: 4 | 6): string[] {
-  const own = plan.segments.flatMap((s) => s.members.filter((m) => m.ns === ns).map((m) => (family === 4 ? m.v4 : m.v6)));
-  return [...own.filter((a) => a !== null), ...plan.extras.filter((e) => e.ns === ns && e.family === family).map((e) => e.address)];
+  const own = plan.segments.flatMap((s) =>
+    s.members.filter((m) => m.ns === ns).map((m) => (family === 4 ? m.v4 : m.v6)),
+  );
+  return [
+    ...own.filter((a) => a !== null),
+    ...plan.extras.filter((e) => e.ns === ns && e.family === family).map((e) => e.address),
+  ];
 }
 
 /** Every address of the world, of one family. */

@@ -28,7 +28,11 @@ function rule(plan: Plan, ns: number, f: 4 | 6): void {
     [4, () => opt("to", prefix())],
     [2, () => opt("iif", rng.chance(0.15) ? "lo" : dev)],
     [0.7, () => opt("oif", dev)],
-    [3, () => `fwmark ${rng.pick(plan.marks)}${rng.chance(0.5) ? `/${rng.pick(["0x1", "0xff", "0xc000", "0xffff"])}` : ""}`],
+    [
+      3,
+      () =>
+        `fwmark ${rng.pick(plan.marks)}${rng.chance(0.5) ? `/${rng.pick(["0x1", "0xff", "0xc000", "0xffff"])}` : ""}`,
+    ],
     [0.7, () => `tos ${rng.pick(["0x10", "0x08"])}`],
     [1.5, () => `ipproto ${rng.pick(["tcp", "udp", f === 4 ? "icmp" : "ipv6-icmp"])}`],
     [0.8, () => `ipproto ${rng.pick(["tcp", "udp"])} dport ${rng.pick(["80", "8080", "53", "1-1024", "8000-9000"])}`],
@@ -60,8 +64,10 @@ function rule(plan: Plan, ns: number, f: 4 | 6): void {
   if (action === "table") {
     ip(plan, ns, "route", `${base} table ${table}`, "policy");
     for (let i = rng.int(0, 2); i >= 0; i--) tableRoute(plan, ns, f, table);
-  } else if (action === "main") ip(plan, ns, "route", `${base} table ${rng.pick(["main", "main", "local", "default"])}`, "policy");
-  else if (action === "suppress") ip(plan, ns, "route", `${base} table main suppress_prefixlength ${rng.pick([0, 0, 8, 16, 24, 64])}`, "policy");
+  } else if (action === "main")
+    ip(plan, ns, "route", `${base} table ${rng.pick(["main", "main", "local", "default"])}`, "policy");
+  else if (action === "suppress")
+    ip(plan, ns, "route", `${base} table main suppress_prefixlength ${rng.pick([0, 0, 8, 16, 24, 64])}`, "policy");
   else if (action === "goto") {
     const to = pref + rng.int(1, 50);
     ip(plan, ns, "route", `rule add pref ${to} table ${table}`, "policy");
@@ -70,18 +76,32 @@ function rule(plan: Plan, ns: number, f: 4 | 6): void {
   } else ip(plan, ns, "route", `${base} ${action}`, "policy");
 }
 
-const opt = (word: string, value: string | undefined): string | undefined => (value === undefined ? undefined : `${word} ${value}`);
+const opt = (word: string, value: string | undefined): string | undefined =>
+  value === undefined ? undefined : `${word} ${value}`;
 
 function tableRoute(plan: Plan, ns: number, f: 4 | 6, table: number): void {
   const { rng } = plan;
   const reach = plan.segments.flatMap((s) => {
     const own = s.members.find((m) => m.ns === ns);
     if (!own || segmentPrefix(s, f) === null) return [];
-    return s.members.filter((m) => m.ns !== ns).flatMap((m) => ((f === 4 ? m.v4 : m.v6) === null ? [] : [{ via: f === 4 ? m.v4 : m.v6, dev: own.dev }]));
+    return s.members
+      .filter((m) => m.ns !== ns)
+      .flatMap((m) => ((f === 4 ? m.v4 : m.v6) === null ? [] : [{ via: f === 4 ? m.v4 : m.v6, dev: own.dev }]));
   });
   const h = rng.maybe(reach);
-  const where = rng.pick(["default", "default", rng.maybe(prefixesOf(plan, f)) ?? "default", rng.maybe(allAddresses(plan, f)) ?? "default"]);
+  const where = rng.pick([
+    "default",
+    "default",
+    rng.maybe(prefixesOf(plan, f)) ?? "default",
+    rng.maybe(allAddresses(plan, f)) ?? "default",
+  ]);
   const kinds = [`${rng.pick(["blackhole", "unreachable", "prohibit", "throw"])} ${where}`];
-  if (h) kinds.push(`${where} via ${h.via} dev ${h.dev}`, `${where} via ${h.via} dev ${h.dev}`, `${where} via ${h.via} dev ${h.dev}`, `${where} dev ${h.dev}`);
+  if (h)
+    kinds.push(
+      `${where} via ${h.via} dev ${h.dev}`,
+      `${where} via ${h.via} dev ${h.dev}`,
+      `${where} via ${h.via} dev ${h.dev}`,
+      `${where} dev ${h.dev}`,
+    );
   ip(plan, ns, "route", `route replace ${rng.pick(kinds)} table ${table}`, "policy");
 }

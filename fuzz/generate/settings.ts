@@ -7,7 +7,13 @@ export function settings(plan: Plan): void {
   const { rng } = plan;
   plan.namespaces.forEach((_, ns) => {
     const devs = ["all", ...devicesOf(plan, ns).map((d) => d.dev)];
-    const per = (feature: string, p: number, key: string, values: readonly number[], family: "ipv4" | "ipv6" = "ipv4"): void => {
+    const per = (
+      feature: string,
+      p: number,
+      key: string,
+      values: readonly number[],
+      family: "ipv4" | "ipv6" = "ipv4",
+    ): void => {
       if (!wants(plan, feature) || !rng.chance(p)) return;
       sysctl(plan, ns, `net/${family}/conf/${rng.pick(devs)}/${key}`, rng.pick(values), feature);
     };
@@ -58,7 +64,10 @@ function neighbours(plan: Plan): void {
       const o = rng.maybe(others);
       const free = vacant(s, 4);
       const lines: string[] = [];
-      if (o) lines.push(`neigh replace ${o.v4} lladdr ${rng.chance(0.5) ? "02:00:00:00:00:99" : mac(o.ns, 77)} dev ${m.dev} nud permanent`);
+      if (o)
+        lines.push(
+          `neigh replace ${o.v4} lladdr ${rng.chance(0.5) ? "02:00:00:00:00:99" : mac(o.ns, 77)} dev ${m.dev} nud permanent`,
+        );
       if (free) lines.push(`neigh replace ${free} lladdr ${mac(m.ns, 99)} dev ${m.dev} nud permanent`);
       if (free && m.v4) lines.push(`neigh add proxy ${free} dev ${m.dev}`);
       const line = rng.maybe(lines);

@@ -61,7 +61,13 @@ function newVeth(plan: Plan, a: number, b: number): Segment {
 
 function newBridge(plan: Plan, ns: number): Segment {
   const d = device(plan, ns, "bridge", "br");
-  ip(plan, ns, "link", `link add ${d.dev} address ${mac(ns, plan.devices.length)} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`, "bridge");
+  ip(
+    plan,
+    ns,
+    "link",
+    `link add ${d.dev} address ${mac(ns, plan.devices.length)} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
+    "bridge",
+  );
   return segment(plan, "bridge", [member(d)]);
 }
 
@@ -77,7 +83,8 @@ function joinBridge(plan: Plan, s: Segment, ns: number): void {
     ip(plan, owner.ns, "upper", `link set ${port.dev} type bridge_slave ${option}`, "bridge-port");
   }
   if (wants(plan, "bridge-nf") && s.members.length === 1) {
-    for (const f of ["iptables", "ip6tables"]) sysctl(plan, owner.ns, `net/bridge/bridge-nf-call-${f}`, rng.chance(0.5) ? 1 : 0, "bridge-nf");
+    for (const f of ["iptables", "ip6tables"])
+      sysctl(plan, owner.ns, `net/bridge/bridge-nf-call-${f}`, rng.chance(0.5) ? 1 : 0, "bridge-nf");
   }
   s.members.push(member(end));
 }
@@ -91,14 +98,22 @@ function macvlan(plan: Plan): void {
   const ns = rng.int(0, plan.namespaces.length - 1);
   const d = device(plan, ns, "macvlan", "mv");
   const mode = rng.pick(["bridge", "bridge", "private", "vepa"]);
-  ip(plan, lower.ns, "upper", `link add link ${lower.dev} name ${d.dev} address ${mac(ns, plan.devices.length + 50)} netns ${plan.namespaces[ns]} type macvlan mode ${mode}`, "macvlan");
+  ip(
+    plan,
+    lower.ns,
+    "upper",
+    `link add link ${lower.dev} name ${d.dev} address ${mac(ns, plan.devices.length + 50)} netns ${plan.namespaces[ns]} type macvlan mode ${mode}`,
+    "macvlan",
+  );
   s.members.push(member(d));
 }
 
 /** A VXLAN between two namespaces that can reach each other; called once addresses are known. */
 export function vxlan(plan: Plan): void {
   const { rng } = plan;
-  const under = rng.maybe(plan.segments.filter((s) => s.kind !== "vxlan" && s.members.filter((m) => m.v4 !== null).length > 1));
+  const under = rng.maybe(
+    plan.segments.filter((s) => s.kind !== "vxlan" && s.members.filter((m) => m.v4 !== null).length > 1),
+  );
   if (!under || !wants(plan, "vxlan")) return;
   const [a, b] = rng.some(
     under.members.filter((m) => m.v4 !== null),
@@ -114,13 +129,29 @@ export function vxlan(plan: Plan): void {
     d.mtu = 1450;
     const dest = style === "remote" ? ` remote ${other.m.v4}` : "";
     const learn = style === "static" ? " nolearning" : "";
-    ip(plan, m.ns, "address", `link add ${d.dev} address ${own} mtu 1450 type vxlan id ${vni} local ${m.v4} dstport ${port}${dest}${learn} noudpcsum`, "vxlan");
+    ip(
+      plan,
+      m.ns,
+      "address",
+      `link add ${d.dev} address ${own} mtu 1450 type vxlan id ${vni} local ${m.v4} dstport ${port}${dest}${learn} noudpcsum`,
+      "vxlan",
+    );
     if (style !== "remote") {
       const to = style === "fdb" ? "00:00:00:00:00:00" : other.mac;
-      plan.items.push({ ns: m.ns, phase: "fdb", kind: "bridge", text: `fdb append ${to} dev ${d.dev} dst ${other.m.v4}`, feature: "vxlan" });
+      plan.items.push({
+        ns: m.ns,
+        phase: "fdb",
+        kind: "bridge",
+        text: `fdb append ${to} dev ${d.dev} dst ${other.m.v4}`,
+        feature: "vxlan",
+      });
     }
   });
-  const s = segment(plan, "vxlan", ends.map((e) => member(e.d)));
+  const s = segment(
+    plan,
+    "vxlan",
+    ends.map((e) => member(e.d)),
+  );
   s.v4 = { base: `10.${100 + plan.segments.length}.${rng.int(0, 255)}`, len: 24 };
   s.v6 = rng.chance(0.5) ? { base: `fd00:64:${plan.segments.length}:`, len: 64 } : null;
   s.members.forEach((m, i) => {
@@ -131,8 +162,21 @@ export function vxlan(plan: Plan): void {
     if (m.v6) ip(plan, m.ns, "address", `addr add ${m.v6}/64 dev ${m.dev} nodad`, "vxlan");
     if (style === "static") {
       const other = ends[1 - i]!;
-      ip(plan, m.ns, "route", `neigh replace ${s.v4!.base}.${2 - i} lladdr ${other.mac} dev ${m.dev} nud permanent`, "vxlan");
-      if (s.v6) ip(plan, m.ns, "route", `neigh replace ${s.v6.base}:${2 - i} lladdr ${other.mac} dev ${m.dev} nud permanent`, "vxlan");
+      ip(
+        plan,
+        m.ns,
+        "route",
+        `neigh replace ${s.v4!.base}.${2 - i} lladdr ${other.mac} dev ${m.dev} nud permanent`,
+        "vxlan",
+      );
+      if (s.v6)
+        ip(
+          plan,
+          m.ns,
+          "route",
+          `neigh replace ${s.v6.base}:${2 - i} lladdr ${other.mac} dev ${m.dev} nud permanent`,
+          "vxlan",
+        );
     }
   });
 }
@@ -147,8 +191,12 @@ export function numberDevices(plan: Plan): void {
   for (const phase of ["link", "upper", "address"] as const) {
     for (const ns of plan.namespaces.keys()) {
       for (const item of plan.items) {
-        if (item.kind !== "ip" || item.phase !== phase || item.ns !== ns || !item.text.startsWith("link add ")) continue;
-        item.text = item.text.replaceAll(/(link add (?!link )| name )(\S+)/g, (_, before: string, name: string) => `${before}${name} index ${++n}`);
+        if (item.kind !== "ip" || item.phase !== phase || item.ns !== ns || !item.text.startsWith("link add "))
+          continue;
+        item.text = item.text.replaceAll(
+          /(link add (?!link )| name )(\S+)/g,
+          (_, before: string, name: string) => `${before}${name} index ${++n}`,
+        );
       }
     }
   }

@@ -24,10 +24,14 @@ export function cross(run: Run, { bridge, from, to }: Crossing, pkt: Packet): Fa
   if (!ip && !ns.filtersBelowIp) return null;
   const devices = { iif: bridge, oif: bridge, physIn: from, physOut: to, bridged: true };
   return (
-    (from === null ? null : (deviceHook(run, from, "ingress", pkt) ?? bridgeHook(run, bridge, "prerouting", pkt, from, null))) ??
+    (from === null
+      ? null
+      : (deviceHook(run, from, "ingress", pkt) ?? bridgeHook(run, bridge, "prerouting", pkt, from, null))) ??
     (ip ? runHook(run, ns, "prerouting", pkt, { ...devices, oif: null, physOut: null }) : null) ??
     bridgeHook(run, bridge, from === null ? "output" : to === null ? "input" : "forward", pkt, from, to) ??
-    (ip ? (runHook(run, ns, "forward", pkt, devices) ?? runHook(run, ns, "postrouting", pkt, { ...devices, iif: null })) : null) ??
+    (ip
+      ? (runHook(run, ns, "forward", pkt, devices) ?? runHook(run, ns, "postrouting", pkt, { ...devices, iif: null }))
+      : null) ??
     (to === null ? null : (bridgeHook(run, bridge, "postrouting", pkt, null, to) ?? deviceHook(run, to, "egress", pkt)))
   );
 }

@@ -185,7 +185,10 @@ function bridgeForward(
     if (vid === null || !to.link.vlans.some((v) => v.vid === vid))
       return lost(run, to, pkt, `port ${to.name} of ${bridge.name} is not in VLAN ${vid ?? "?"}`);
   }
-  const between = from === null ? bridgeHook(run, bridge, "output", pkt, null, to) : bridgeHook(run, bridge, "forward", pkt, from, to);
+  const between =
+    from === null
+      ? bridgeHook(run, bridge, "output", pkt, null, to)
+      : bridgeHook(run, bridge, "forward", pkt, from, to);
   if (between !== null) return between;
   if (filtered && from !== null) {
     const devices = { iif: bridge, oif: bridge, physIn: from, physOut: to, bridged: true };

@@ -56,7 +56,14 @@ function zoneId(z: Zone, reply: boolean): number {
  * nf_conntrack_find_get: the connection that has this tuple in this zone, in either direction. Entries of the snapshot count.
  * `except` is not looked at.
  */
-export function findConnection(run: Run, ns: Ns, proto: number, tuple: CtTuple, zone: Zone, except: Connection | null = null): Found | null {
+export function findConnection(
+  run: Run,
+  ns: Ns,
+  proto: number,
+  tuple: CtTuple,
+  zone: Zone,
+  except: Connection | null = null,
+): Found | null {
   for (let t = run.tracked; t !== null; t = t.next) {
     const { ct } = t;
     if (t.ns !== ns || ct.proto !== proto || ct === except) continue;
@@ -128,7 +135,11 @@ export function trackIn(run: Run, ns: Ns, pkt: Packet): void {
     }
     const lost = ns.missing(pkt.v === 4 ? "conntrack" : "conntrack6");
     // An entry could decide for exactly this tuple; with a port that nobody chose it is not worth a doubt.
-    if (lost !== null && run.exactPort && !run.unknownOnce(`ct ${ns.place}`, `the connections of ${ns.place} are not known: ${lost}`, null)) {
+    if (
+      lost !== null &&
+      run.exactPort &&
+      !run.unknownOnce(`ct ${ns.place}`, `the connections of ${ns.place} are not known: ${lost}`, null)
+    ) {
       pkt.ctInfo = "invalid";
       return;
     }

@@ -71,8 +71,15 @@ export function attempt(run: Run, a: Attempt): Result {
     // The socket keeps what connect() settled, whatever OUTPUT makes of the packet.
     // As ping(8), which does not connect: one lookup.
     once: isIcmp(a.proto),
-    onRouted: (p, routed) => Object.assign(who, {
-      routed: p.v === 6 ? routed : null, src: p.src, dst: p.dst, sport: p.sport, dport: p.dport, icmpId: p.icmpId }),
+    onRouted: (p, routed) =>
+      Object.assign(who, {
+        routed: p.v === 6 ? routed : null,
+        src: p.src,
+        dst: p.dst,
+        sport: p.sport,
+        dport: p.dport,
+        icmpId: p.icmpId,
+      }),
   });
   return settle(run, a, who, fate as Fate);
 }
@@ -139,7 +146,10 @@ function settle(run: Run, a: Attempt, who: Asked, fate: Fate): Result {
         return judgeReset(
           a,
           who,
-          sendFrom(run, fate.ns, r, { fixedSource: fate.pkt.dst, asked: needsDevice(r.dst) ? fate.pkt.cameBy : null }) as Fate,
+          sendFrom(run, fate.ns, r, {
+            fixedSource: fate.pkt.dst,
+            asked: needsDevice(r.dst) ? fate.pkt.cameBy : null,
+          }) as Fate,
           "no-listener",
           fate.because,
         );
@@ -337,7 +347,15 @@ function dispositionOf(f: Extract<Fate, { t: "lost" | "error" | "reset" | "send-
 }
 
 /** Data both ways after the handshake, on the connection that it made. Null when it passes. */
-function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet, bound: Device | null, uid: number | null): Result | null {
+function talk(
+  run: Run,
+  a: Attempt,
+  who: Asked,
+  server: Ns,
+  seen: Packet,
+  bound: Device | null,
+  uid: number | null,
+): Result | null {
   const { recording } = run;
   run.recording = false;
   try {
@@ -354,7 +372,10 @@ function talk(run: Run, a: Attempt, who: Asked, server: Ns, seen: Packet, bound:
     if (a.size !== null) there.length = segment(a, server, seen);
     there.socket = "program";
     run.traversals = 0;
-    const fate = sendFrom(run, a.from, there, { fixedSource: who.src, ...(who.routed === null ? {} : { routed: who.routed }) }) as Fate;
+    const fate = sendFrom(run, a.from, there, {
+      fixedSource: who.src,
+      ...(who.routed === null ? {} : { routed: who.routed }),
+    }) as Fate;
     const lost = passed(run, a, who, fate, server);
     if (lost !== null) return lost;
     const back = answerTo(seen);

@@ -117,7 +117,19 @@ function fold<T>(
   const point = first.points[depth];
   if (point === undefined) {
     const way = first.points.map((p) => p.index);
-    return new Map([[keyOf.fine(first.value), { share: ONE, value: first.value, way, peak: 1, because: null, ways: keyOf.everyWay ? [{ way, share: ONE }] : NO_WAYS }]]);
+    return new Map([
+      [
+        keyOf.fine(first.value),
+        {
+          share: ONE,
+          value: first.value,
+          way,
+          peak: 1,
+          because: null,
+          ways: keyOf.everyWay ? [{ way, share: ONE }] : NO_WAYS,
+        },
+      ],
+    ]);
   }
   const parts: { index: number; map: Map<string, Happening<T>> }[] = [];
   for (let i = from; i < to;) {
@@ -139,7 +151,12 @@ function merge<T>(out: Map<string, Happening<T>>, key: string, h: Happening<T>):
   }
   const share = old.share === null || h.share === null ? null : addFraction(old.share, h.share);
   const likelier = h.peak > old.peak ? h : old;
-  out.set(key, { ...likelier, share, because: old.because ?? h.because, ways: old.ways.length === 0 ? NO_WAYS : [...old.ways, ...h.ways] });
+  out.set(key, {
+    ...likelier,
+    share,
+    because: old.because ?? h.because,
+    ways: old.ways.length === 0 ? NO_WAYS : [...old.ways, ...h.ways],
+  });
 }
 
 function foldChance<T>(
@@ -152,7 +169,10 @@ function foldChance<T>(
     const weight = weights[index]!;
     for (const [key, h] of map) {
       const share = h.share === null ? null : mulFraction(h.share, weight, sum);
-      const ways = h.ways.map((w) => ({ way: w.way, share: w.share === null ? null : mulFraction(w.share, weight, sum) }));
+      const ways = h.ways.map((w) => ({
+        way: w.way,
+        share: w.share === null ? null : mulFraction(w.share, weight, sum),
+      }));
       merge(out, key, { ...h, share, peak: (h.peak * weight) / sum, ways });
     }
   }
@@ -231,7 +251,19 @@ export function explore<T>(
     oracle.rewind();
     const value = run(oracle);
     if (oracle.points.length === 0) {
-      return { happenings: [{ share: ONE, value, way: [], peak: 1, because: null, ways: keyOf.everyWay ? [{ way: [], share: ONE }] : NO_WAYS }], complete };
+      return {
+        happenings: [
+          {
+            share: ONE,
+            value,
+            way: [],
+            peak: 1,
+            because: null,
+            ways: keyOf.everyWay ? [{ way: [], share: ONE }] : NO_WAYS,
+          },
+        ],
+        complete,
+      };
     }
     runs.push({ value, points: oracle.points.slice() });
     choices += oracle.points.length;

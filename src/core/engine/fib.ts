@@ -267,7 +267,6 @@ export class Fib {
     }
     return true;
   }
-
 }
 
 const DEFAULT_TABLES_4: readonly number[] = [LOCAL, MAIN, DEFAULT];

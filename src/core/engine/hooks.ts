@@ -334,7 +334,10 @@ function fateOf(
         },
       };
     case "unknown":
-      return { t: "inconclusive", because: { text: () => `${ctx.why}: ${rule?.text() ?? chain.chain}`, source: because.source } };
+      return {
+        t: "inconclusive",
+        because: { text: () => `${ctx.why}: ${rule?.text() ?? chain.chain}`, source: because.source },
+      };
     case "stolen":
       return {
         t: "inconclusive",

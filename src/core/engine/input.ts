@@ -36,6 +36,8 @@ export function ipReceive(run: Run, dev: Device, pkt: Packet, skipPrerouting: bo
       `IPv6 is off on ${dev.name}`,
       ns.sysctlSource(sysctlConf("ipv6", dev.name, "disable_ipv6")),
     );
+  // ip6_rcv_core, inet_iif: what comes back by the loopback device counts as come in by the device of its local route.
+  pkt.cameBy = dev.isLoopback ? (ns.owner(pkt.dst) ?? dev) : dev;
   const { dst } = pkt;
   if (!skipPrerouting) {
     const fate = runHook(run, ns, "prerouting", pkt, {

@@ -47,7 +47,8 @@ function serviceFor(ns: Ns, pkt: Packet): IpvsService | null {
     const marked = ipvs.find((s) => s.fwmark !== null && s.fwmark === pkt.mark >>> 0);
     if (marked !== undefined) return marked;
   }
-  const at = (port: number): IpvsService | undefined => ipvs.find((s) => s.proto === pkt.proto && s.ip !== null && sameIp(s.ip, pkt.dst) && s.port === port);
+  const at = (port: number): IpvsService | undefined =>
+    ipvs.find((s) => s.proto === pkt.proto && s.ip !== null && sameIp(s.ip, pkt.dst) && s.port === port);
   return at(pkt.dport) ?? at(0) ?? null;
 }
 
@@ -69,7 +70,16 @@ function schedule(run: Run, ns: Ns, service: IpvsService): IpvsReal | null {
 /** ip_vs_in_hook: null lets the packet go on as it is; else what became of it. */
 export function ipvsIn(run: Run, ns: Ns, hook: IpHook, pkt: Packet): Fate | null {
   if (pkt.ipvs || !hasPorts(pkt.proto)) return null;
-  const known = run.ipvsConnections(ns).find((c) => c.proto === pkt.proto && sameIp(c.client, pkt.src) && c.clientPort === pkt.sport && sameIp(c.virtual, pkt.dst) && c.virtualPort === pkt.dport);
+  const known = run
+    .ipvsConnections(ns)
+    .find(
+      (c) =>
+        c.proto === pkt.proto &&
+        sameIp(c.client, pkt.src) &&
+        c.clientPort === pkt.sport &&
+        sameIp(c.virtual, pkt.dst) &&
+        c.virtualPort === pkt.dport,
+    );
   if (known !== undefined) return send(run, ns, hook, pkt, known);
   const service = serviceFor(ns, pkt);
   if (service === null) return null;
@@ -80,33 +90,74 @@ export function ipvsIn(run: Run, ns: Ns, hook: IpHook, pkt: Packet): Fate | null
   if (real === null) {
     // ip_vs_leave: port unreachable when there is nobody to send to.
     return {
-      t: "error", disposition: "rejected", ns, pkt, local: hook === "output",
+      t: "error",
+      disposition: "rejected",
+      ns,
+      pkt,
+      local: hook === "output",
       icmp: pkt.v === 4 ? { type: 3, code: 3, mtu: null } : { type: 1, code: 4, mtu: null },
       because: because(`virtual server ${formatIp(pkt.dst)}:${pkt.dport} has no real server`),
     };
   }
   const conn: IpvsConnection = {
-    proto: pkt.proto, client: pkt.src, clientPort: pkt.sport, virtual: pkt.dst, virtualPort: pkt.dport,
-    real: real.ip, realPort: real.port === 0 ? pkt.dport : real.port, method: real.method,
+    proto: pkt.proto,
+    client: pkt.src,
+    clientPort: pkt.sport,
+    virtual: pkt.dst,
+    virtualPort: pkt.dport,
+    real: real.ip,
+    realPort: real.port === 0 ? pkt.dport : real.port,
+    method: real.method,
   };
   run.ipvsConnections(ns).push(conn);
-  run.step(ns, pkt, "rule", `IPVS ${formatIp(pkt.dst)}:${pkt.dport} ${service.scheduler}: real server ${formatIp(real.ip)}:${conn.realPort}`, real.source, {
-    changed: { dst: formatIp(real.ip), dport: conn.realPort },
-  });
+  run.step(
+    ns,
+    pkt,
+    "rule",
+    `IPVS ${formatIp(pkt.dst)}:${pkt.dport} ${service.scheduler}: real server ${formatIp(real.ip)}:${conn.realPort}`,
+    real.source,
+    {
+      changed: { dst: formatIp(real.ip), dport: conn.realPort },
+    },
+  );
   return send(run, ns, hook, pkt, conn);
 }
 
 /** ip_vs_nat_xmit, ip_vs_dr_xmit. */
 function send(run: Run, ns: Ns, hook: IpHook, pkt: Packet, conn: IpvsConnection): Fate | null {
-  if (conn.method === "ipip") return { t: "inconclusive", because: { text: "IPVS tunnels to its real servers, which is not modelled", source: null } };
+  if (conn.method === "ipip")
+    return {
+      t: "inconclusive",
+      because: { text: "IPVS tunnels to its real servers, which is not modelled", source: null },
+    };
   pkt.ipvs = true;
   const to = conn.real;
-  const flow = { dst: to, src: null, iif: null, oif: null, mark: pkt.mark, tos: pkt.tos, proto: pkt.proto, sport: 0, dport: 0, uid: 0 };
+  const flow = {
+    dst: to,
+    src: null,
+    iif: null,
+    oif: null,
+    mark: pkt.mark,
+    tos: pkt.tos,
+    proto: pkt.proto,
+    sport: 0,
+    dport: 0,
+    uid: 0,
+  };
   const r = ns.fib(pkt.v).lookup(flow);
-  if (r.unknown !== null) return { t: "inconclusive", because: { text: `routes of ${ns.place} are not known: ${r.unknown}`, source: null } };
+  if (r.unknown !== null)
+    return { t: "inconclusive", because: { text: `routes of ${ns.place} are not known: ${r.unknown}`, source: null } };
   const hop = r.error === null ? hopOf(run, ns, r, flow) : null;
   if (hop === null) {
-    return { t: "error", disposition: "no-route", ns, pkt, local: hook === "output", icmp: pkt.v === 4 ? { type: 3, code: 1, mtu: null } : { type: 1, code: 3, mtu: null }, because: { text: `${ns.place} has no route to real server ${formatIp(to)}`, source: r.route?.source ?? null } };
+    return {
+      t: "error",
+      disposition: "no-route",
+      ns,
+      pkt,
+      local: hook === "output",
+      icmp: pkt.v === 4 ? { type: 3, code: 1, mtu: null } : { type: 1, code: 3, mtu: null },
+      because: { text: `${ns.place} has no route to real server ${formatIp(to)}`, source: r.route?.source ?? null },
+    };
   }
   const local = r.route!.type === "local";
   if (conn.method === "masq") {
@@ -122,23 +173,59 @@ function send(run: Run, ns: Ns, hook: IpHook, pkt: Packet, conn: IpvsConnection)
     if (local) return null; // goes on to be delivered here
   }
   if (hook === "input") {
-    if (pkt.ttl <= 1) return { t: "error", disposition: "ttl-exceeded", ns, pkt, local: false, icmp: pkt.v === 4 ? { type: 11, code: 0, mtu: null } : { type: 3, code: 0, mtu: null }, because: { text: `TTL runs out at ${ns.place}`, source: null } };
+    if (pkt.ttl <= 1)
+      return {
+        t: "error",
+        disposition: "ttl-exceeded",
+        ns,
+        pkt,
+        local: false,
+        icmp: pkt.v === 4 ? { type: 11, code: 0, mtu: null } : { type: 3, code: 0, mtu: null },
+        because: { text: `TTL runs out at ${ns.place}`, source: null },
+      };
     pkt.ttl--;
   }
   pkt.nextHop = hop.gateway ?? to;
   const fate = runHook(run, ns, "output", pkt, { iif: null, oif: hop.dev });
   if (fate !== null) return fate;
-  const out = finish(run, ns, null, pkt, conn.method === "gatewaying" && hop.gateway === null ? { ...hop, gateway: to } : hop);
-  return out === UNWANTED ? { t: "lost", disposition: "dropped", ns, pkt, local: false, because: { text: "nobody takes the frame", source: null } } : out;
+  const out = finish(
+    run,
+    ns,
+    null,
+    pkt,
+    conn.method === "gatewaying" && hop.gateway === null ? { ...hop, gateway: to } : hop,
+  );
+  return out === UNWANTED
+    ? {
+        t: "lost",
+        disposition: "dropped",
+        ns,
+        pkt,
+        local: false,
+        because: { text: "nobody takes the frame", source: null },
+      }
+    : out;
 }
 
 /** ip_vs_out_hook: the answer of a real server gets the virtual server's address back. */
 export function ipvsOut(run: Run, ns: Ns, pkt: Packet): void {
   if (pkt.ipvs || !hasPorts(pkt.proto)) return;
-  const conn = run.ipvsConnections(ns).find((c) => c.method === "masq" && c.proto === pkt.proto && sameIp(c.real, pkt.src) && c.realPort === pkt.sport && sameIp(c.client, pkt.dst) && c.clientPort === pkt.dport);
+  const conn = run
+    .ipvsConnections(ns)
+    .find(
+      (c) =>
+        c.method === "masq" &&
+        c.proto === pkt.proto &&
+        sameIp(c.real, pkt.src) &&
+        c.realPort === pkt.sport &&
+        sameIp(c.client, pkt.dst) &&
+        c.clientPort === pkt.dport,
+    );
   if (conn === undefined) return;
   pkt.src = conn.virtual;
   pkt.sport = conn.virtualPort;
   pkt.ipvs = true;
-  run.step(ns, pkt, "rule", `IPVS: answer of real server ${formatIp(conn.real)}:${conn.realPort}`, null, { changed: { src: formatIp(conn.virtual), sport: conn.virtualPort } });
+  run.step(ns, pkt, "rule", `IPVS: answer of real server ${formatIp(conn.real)}:${conn.realPort}`, null, {
+    changed: { src: formatIp(conn.virtual), sport: conn.virtualPort },
+  });
 }

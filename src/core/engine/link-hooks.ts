@@ -6,7 +6,14 @@ import type { Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
 
 /** Runs a bridge's chains of one hook for a frame; null lets it pass. */
-export function bridgeHook(run: Run, bridge: Device, hook: Hook, pkt: Packet, iif: Device | null, oif: Device | null): Fate | null {
+export function bridgeHook(
+  run: Run,
+  bridge: Device,
+  hook: Hook,
+  pkt: Packet,
+  iif: Device | null,
+  oif: Device | null,
+): Fate | null {
   return runChains(run, bridge, "bridge", hook, pkt, iif, oif);
 }
 
@@ -20,7 +27,15 @@ export function arpHook(run: Run, dev: Device, hook: "input" | "output", pkt: Pa
   return runChains(run, dev, "arp", hook, pkt, hook === "input" ? dev : null, hook === "output" ? dev : null);
 }
 
-function runChains(run: Run, at: Device, family: "bridge" | "netdev" | "arp", hook: Hook, pkt: Packet, iif: Device | null, oif: Device | null): Fate | null {
+function runChains(
+  run: Run,
+  at: Device,
+  family: "bridge" | "netdev" | "arp",
+  hook: Hook,
+  pkt: Packet,
+  iif: Device | null,
+  oif: Device | null,
+): Fate | null {
   const { ns } = at;
   if (!ns.filtersBelowIp) return null;
   const chains = ns.netfilter.chains(family, hook);
@@ -32,8 +47,12 @@ function runChains(run: Run, at: Device, family: "bridge" | "netdev" | "arp", ho
     const rule = ctx.decidedBy;
     const text = (): string => rule?.text() ?? `policy of ${chain.table} ${chain.chain} is drop`;
     const source = rule?.source ?? chain.source;
-    if (verdict === "drop") return { t: "lost", disposition: "dropped", ns, pkt, local: false, because: { text, source } };
-    return { t: "inconclusive", because: { text: () => `what becomes of a frame after "${text()}" is not modelled`, source } };
+    if (verdict === "drop")
+      return { t: "lost", disposition: "dropped", ns, pkt, local: false, because: { text, source } };
+    return {
+      t: "inconclusive",
+      because: { text: () => `what becomes of a frame after "${text()}" is not modelled`, source },
+    };
   }
   return null;
 }

@@ -18,8 +18,6 @@ export function deliver(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
     oif: null,
   });
   if (fate !== null) return fate;
-  // inet_iif, ip6_rcv_core: what comes back by the loopback device counts as come in by the device of its local route.
-  pkt.cameBy = dev.isLoopback ? (ns.owner(pkt.dst) ?? dev) : dev;
   if (pkt.tproxied !== null) return toSocket(run, ns, pkt);
   if (isVxlanPort(ns, pkt) && (pkt.inner !== null || !pkt.answer)) return vxlanReceive(run, ns, pkt);
   if (pkt.proto === 4 || pkt.proto === 41 || pkt.proto === 47) return ipTunnelReceive(run, ns, pkt);
@@ -101,7 +99,14 @@ function toSocket(run: Run, ns: Ns, pkt: Packet): FrameFate {
     };
   if (s !== null) {
     if (run.recording) run.step(ns, pkt, "socket", socketText(s), s.source);
-    return { t: "delivered", ns, pkt, wildcard: s.ip === null, because: { text: () => socketText(s), source: s.source }, socket: s };
+    return {
+      t: "delivered",
+      ns,
+      pkt,
+      wildcard: s.ip === null,
+      because: { text: () => socketText(s), source: s.source },
+      socket: s,
+    };
   }
   const other = ns.model.sockets.find((o) => o.proto === protoName(pkt.proto) && o.port === pkt.dport);
   const near = other === undefined ? "" : `; ${socketText(other)} does not take it`;

@@ -89,7 +89,9 @@ function keepTuple(run: Run, ns: Ns, ct: Connection, req: NatRequest): boolean {
     return true;
   }
   if ((hasPorts(ct.proto) || isIcmp(ct.proto)) && (req.random || req.randomFully || taken(run, ns, ct, ct.reply))) {
-    ct.randomReply = true;
+    const next = invertTuple(ct.proto, ct.reply);
+    draw(run, ns, ct, next);
+    ct.reply = invertTuple(ct.proto, next);
     ct.srcNat = true;
   }
   ct.srcNatDone = true;
@@ -122,9 +124,7 @@ function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatReq
     if (!src) return false;
     const clash = taken(run, ns, ct, invertTuple(ct.proto, next));
     if (!clash && !req.random && !req.randomFully) return false;
-    // The number stands for one that the kernel draws; it must not be one that is in use.
-    for (let tries = 0; tries < 64 && taken(run, ns, ct, invertTuple(ct.proto, next)); tries++) set(port() >= 65535 ? 1024 : port() + 1);
-    ct.randomReply = true;
+    draw(run, ns, ct, next);
     return true;
   }
   if (req.basePort !== null) {
@@ -133,19 +133,44 @@ function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatReq
     return false;
   }
   const inside = port() >= minPort && port() <= maxPort;
-  if (!req.random && !req.randomFully && inside && (minPort === maxPort || !taken(run, ns, ct, invertTuple(ct.proto, next)))) return false;
+  if (
+    !req.random &&
+    !req.randomFully &&
+    inside &&
+    (minPort === maxPort || !taken(run, ns, ct, invertTuple(ct.proto, next)))
+  )
+    return false;
   if (minPort === maxPort) {
     if (src) ct.randomReply = false;
     set(minPort);
     return false;
   }
   if (!src) {
-    set(minPort + run.chooseHashed(`${ns.place} dnat ports ${minPort}-${maxPort} ${next.dst.key}`, Array.from({ length: maxPort - minPort + 1 }, () => 1)));
+    set(
+      minPort +
+        run.chooseHashed(
+          `${ns.place} dnat ports ${minPort}-${maxPort} ${next.dst.key}`,
+          Array.from({ length: maxPort - minPort + 1 }, () => 1),
+        ),
+    );
     return false;
   }
   ct.randomReply = true;
-  if (!inside) set(minPort);
+  set(inside ? minPort + ((port() - minPort + 1) % (maxPort - minPort + 1)) : minPort);
   return true;
+}
+
+/** Puts a source port in that stands for one that the kernel draws: neither the packet's own nor one that is in use. */
+function draw(run: Run, ns: Ns, ct: Connection, next: CtTuple): void {
+  const icmp = isIcmp(ct.proto);
+  let port = icmp ? next.icmpId : next.sport;
+  for (let tries = 0; tries < 64; tries++) {
+    port = port >= 65535 ? 1024 : port + 1;
+    if (icmp) next.icmpId = port;
+    else next.sport = port;
+    if (!taken(run, ns, ct, invertTuple(ct.proto, next))) break;
+  }
+  ct.randomReply = true;
 }
 
 /** HOOK2MANIP: what a nat hook rewrites. */

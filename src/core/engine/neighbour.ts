@@ -42,7 +42,8 @@ export function resolve(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet): Res
   const fixed = entry !== undefined && (entry.state === "PERMANENT" || entry.state === "NOARP");
   const learned = fixed ? null : run.learnedMac(dev, ip);
   if (learned !== null) {
-    if (run.recording) run.step(ns, pkt, "neighbour", `${formatIp(ip)} lladdr ${learned} (learned from its own request)`, null);
+    if (run.recording)
+      run.step(ns, pkt, "neighbour", `${formatIp(ip)} lladdr ${learned} (learned from its own request)`, null);
     return { t: "mac", mac: learned };
   }
   if (entry !== undefined && VALID.has(entry.state) && entry.mac !== null && isThere(run, dev, ip, entry)) {
@@ -91,7 +92,8 @@ function leftoversOf(dev: Device): ReadonlySet<Neighbour> {
       const sender = e.ip.v === 4 ? inetSelectAddr(dev.ns, dev, e.ip, 253) : dev.linkLocal();
       return owned.every((d) => answers(d, e.ip, sender) === false);
     };
-    dev.leftovers = gap !== null ? NO_LEFTOVERS : new Set([...dev.neigh4.values(), ...dev.neigh6.values()].filter(gone));
+    dev.leftovers =
+      gap !== null ? NO_LEFTOVERS : new Set([...dev.neigh4.values(), ...dev.neigh6.values()].filter(gone));
     if (dev.leftovers.size === 0) dev.leftovers = NO_LEFTOVERS;
   }
   return dev.leftovers;
@@ -152,7 +154,12 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
   const first = [...macs];
   if (first.length === 0) {
     if (gap !== null) return { t: "unknown", why: gap };
-    if (stopped !== null) return { t: "failed", why: `${ip.v === 4 ? "ARP" : "neighbour discovery"} for ${formatIp(ip)} on ${dev.name} is filtered: ${textOf(stopped.because)}`, source: stopped.because.source };
+    if (stopped !== null)
+      return {
+        t: "failed",
+        why: `${ip.v === 4 ? "ARP" : "neighbour discovery"} for ${formatIp(ip)} on ${dev.name} is filtered: ${textOf(stopped.because)}`,
+        source: stopped.because.source,
+      };
     const before = entry === undefined ? "" : ` (${entry.state})`;
     return {
       t: "failed",
@@ -179,25 +186,34 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
   // neigh_event_ns in arp_process, ndisc_recv_ns: who answers a request learns who asked, PERMANENT entries apart.
   if (sender !== null && dev.mac !== null) run.learn(by, sender, dev.mac);
   if (run.recording)
-    run.step(
-      ns,
-      pkt,
-      "neighbour",
-      `${formatIp(ip)} lladdr ${mac} (${by.ns.place} ${by.name} answers)`,
-      by.link.source,
-    );
+    run.step(ns, pkt, "neighbour", `${formatIp(ip)} lladdr ${mac} (${by.ns.place} ${by.name} answers)`, by.link.source);
   return { t: "mac", mac };
 }
 
 /** The request's and the reply's ways through the arp chains of both ends (NF_ARP_IN, NF_ARP_OUT) and the bridges between; null when both pass. */
-function arpBlocked(run: Run, from: Device, to: Device, way: readonly Crossing[], ip: Ip, sender: Ip | null): Fate | null {
+function arpBlocked(
+  run: Run,
+  from: Device,
+  to: Device,
+  way: readonly Crossing[],
+  ip: Ip,
+  sender: Ip | null,
+): Fate | null {
   if (!from.ns.filtersBelowIp && !to.ns.filtersBelowIp && !way.some((c) => c.bridge.ns.filtersBelowIp)) return null;
   const { recording } = run;
   run.recording = false;
   try {
-    for (const [operation, a, b, there] of [["request", from, to, way], ["reply", to, from, reversed(way)]] as const) {
+    for (const [operation, a, b, there] of [
+      ["request", from, to, way],
+      ["reply", to, from, reversed(way)],
+    ] as const) {
       const p = arpMessage(operation, from, to, ip, sender);
-      const stopped = arpHook(run, a, "output", p) ?? deviceHook(run, a, "egress", p) ?? crossAll(run, there, p) ?? deviceHook(run, b, "ingress", p) ?? arpHook(run, b, "input", p);
+      const stopped =
+        arpHook(run, a, "output", p) ??
+        deviceHook(run, a, "egress", p) ??
+        crossAll(run, there, p) ??
+        deviceHook(run, b, "ingress", p) ??
+        arpHook(run, b, "input", p);
       if (stopped !== null) return stopped;
     }
     return null;
@@ -218,16 +234,29 @@ function crossAll(run: Run, way: readonly Crossing[], p: Packet): Fate | null {
 /** Whether request and reply get through the tunnel that a VXLAN device is; null when they do. */
 function carried(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null): Resolution | null {
   if (to.link.kind.kind !== "vxlan") return null;
-  if (run.asking >= 2) return { t: "failed", why: `asking for ${formatIp(ip)} through ${from.name} takes asking through it again`, source: from.link.source };
+  if (run.asking >= 2)
+    return {
+      t: "failed",
+      why: `asking for ${formatIp(ip)} through ${from.name} takes asking through it again`,
+      source: from.link.source,
+    };
   const { recording } = run;
   run.recording = false;
   run.asking++;
   try {
-    for (const [a, b] of [[from, to], [to, from]] as const) {
+    for (const [a, b] of [
+      [from, to],
+      [to, from],
+    ] as const) {
       const fate = transmit(run, a, arpMessage(a === from ? "request" : "reply", from, to, ip, sender));
       if (fate === UNWANTED) continue;
       if (fate.t === "inconclusive") return { t: "unknown", why: textOf(fate.because) };
-      if (fate.t !== "delivered" || fate.ns !== b.ns) return { t: "failed", why: `${ip.v === 4 ? "ARP" : "neighbour discovery"} for ${formatIp(ip)} does not get through ${from.name}: ${textOf(fate.because)}`, source: fate.because.source };
+      if (fate.t !== "delivered" || fate.ns !== b.ns)
+        return {
+          t: "failed",
+          why: `${ip.v === 4 ? "ARP" : "neighbour discovery"} for ${formatIp(ip)} does not get through ${from.name}: ${textOf(fate.because)}`,
+          source: fate.because.source,
+        };
     }
     return null;
   } finally {
@@ -249,27 +278,51 @@ function arpMessage(operation: "request" | "reply", from: Device, to: Device, ip
 }
 
 /** Solicitation and advertisement are ICMPv6, and meet the rules of both ends and of the bridges between (ndisc_send_skb, ip6_mc_input); null when both pass. */
-function ndBlocked(run: Run, from: Device, to: Device, way: readonly Crossing[], ip: Ip, sender: Ip | null): Fate | null {
+function ndBlocked(
+  run: Run,
+  from: Device,
+  to: Device,
+  way: readonly Crossing[],
+  ip: Ip,
+  sender: Ip | null,
+): Fate | null {
   if (sender === null || !(hasRules(from) || hasRules(to) || way.some((c) => hasRules(c.bridge)))) return null;
   const { recording } = run;
   run.recording = false;
   try {
     const ask6 = nd(135, sender, ip6(0xff020000, 0, 1, 0xff000000 | (ip.d & 0xffffff)), from.mac, "multicast");
     const tell6 = nd(136, ip, sender, to.mac, "host");
-    for (const [p, a, b, there] of [[ask6, from, to, way], [tell6, to, from, reversed(way)]] as const) {
-      const out = runHook(run, a.ns, "output", p, { iif: null, oif: a }) ?? runHook(run, a.ns, "postrouting", p, { iif: null, oif: a }) ?? deviceHook(run, a, "egress", p);
+    for (const [p, a, b, there] of [
+      [ask6, from, to, way],
+      [tell6, to, from, reversed(way)],
+    ] as const) {
+      const out =
+        runHook(run, a.ns, "output", p, { iif: null, oif: a }) ??
+        runHook(run, a.ns, "postrouting", p, { iif: null, oif: a }) ??
+        deviceHook(run, a, "egress", p);
       if (out !== null) return out;
       const arrived = nd(p.icmpType, p.src, p.dst, a.mac, p.type);
       arrived.socket = null;
       arrived.locallyMade = false;
       arrived.ttl = p.ttl;
       arrived.tos = p.tos;
-      const stopped = crossAll(run, there, arrived) ?? deviceHook(run, b, "ingress", arrived) ?? runHook(run, b.ns, "prerouting", arrived, { iif: b, oif: null }) ?? runHook(run, b.ns, "input", arrived, { iif: b, oif: null });
+      const stopped =
+        crossAll(run, there, arrived) ??
+        deviceHook(run, b, "ingress", arrived) ??
+        runHook(run, b.ns, "prerouting", arrived, { iif: b, oif: null }) ??
+        runHook(run, b.ns, "input", arrived, { iif: b, oif: null });
       if (stopped !== null) return stopped;
       // ndisc_rcv: a hop limit of less than 255 looks like a message from another link.
       if (arrived.ttl !== 255) {
         const text = `rules changed its hop limit to ${arrived.ttl}, and ${b.ns.place} takes 255 alone`;
-        return { t: "lost", disposition: "dropped", ns: b.ns, pkt: arrived, local: false, because: { text, source: null } };
+        return {
+          t: "lost",
+          disposition: "dropped",
+          ns: b.ns,
+          pkt: arrived,
+          local: false,
+          because: { text, source: null },
+        };
       }
     }
     return null;
@@ -279,7 +332,11 @@ function ndBlocked(run: Run, from: Device, to: Device, way: readonly Crossing[],
 }
 
 function hasRules(dev: Device): boolean {
-  return dev.ns.filtersBelowIp || HOOKS.some((h) => dev.ns.netfilter.chains(6, h).length > 0) || dev.ns.netfilter.unknown[6] !== null;
+  return (
+    dev.ns.filtersBelowIp ||
+    HOOKS.some((h) => dev.ns.netfilter.chains(6, h).length > 0) ||
+    dev.ns.netfilter.unknown[6] !== null
+  );
 }
 
 const HOOKS = ["prerouting", "input", "forward", "output", "postrouting"] as const;
@@ -303,7 +360,10 @@ function senderOf(ns: Ns, dev: Device, ip: Ip, pkt: Packet): Ip | null {
   const own = pkt.v === 4 && ns.owner(pkt.src) !== null;
   // arp_announce 1: only where the target is of the same subnet; 2: never the packet's own.
   const announce = dev.conf.arpAnnounce;
-  const sameNet = (): boolean => dev.addresses.some((a) => inPrefix(pkt.src, { ip: a.ip, len: a.prefixLen }) && inPrefix(ip, { ip: a.ip, len: a.prefixLen }));
+  const sameNet = (): boolean =>
+    dev.addresses.some(
+      (a) => inPrefix(pkt.src, { ip: a.ip, len: a.prefixLen }) && inPrefix(ip, { ip: a.ip, len: a.prefixLen }),
+    );
   if (own && (announce === 0 || (announce === 1 && sameNet()))) return pkt.src;
   return inetSelectAddr(ns, dev, ip, 253);
 }
@@ -332,7 +392,8 @@ function leave(dev: Device, reached: Reached, seen: Set<Device>, way: Way): stri
     case "bridge": {
       let gap: string | null = null;
       for (const port of dev.ports)
-        if (forwards(port) && (port.link.port?.bcastFlood ?? true)) gap = leave(port, reached, seen, [...way, { bridge: dev, from: null, to: port }]) ?? gap;
+        if (forwards(port) && (port.link.port?.bcastFlood ?? true))
+          gap = leave(port, reached, seen, [...way, { bridge: dev, from: null, to: port }]) ?? gap;
       return gap;
     }
     case "macvlan":

@@ -106,7 +106,10 @@ function routeDevice(ns: Ns, route: FibResult["route"]): Device | null {
 
 /** ip4_dst_hoplimit and ip6_dst_hoplimit, without a route's own hoplimit. */
 function defaultTtl(ns: Ns, v: 4 | 6, dev: Device): number {
-  const own = v === 4 ? ns.sysctl("net.ipv4.ip_default_ttl") : (ns.sysctl(sysctlConf("ipv6", dev.name, "hop_limit")) ?? ns.sysctl("net.ipv6.conf.all.hop_limit"));
+  const own =
+    v === 4
+      ? ns.sysctl("net.ipv4.ip_default_ttl")
+      : (ns.sysctl(sysctlConf("ipv6", dev.name, "hop_limit")) ?? ns.sysctl("net.ipv6.conf.all.hop_limit"));
   return own !== null && own > 0 ? own : 64;
 }
 
@@ -118,7 +121,9 @@ export interface Routed {
 
 /** rt6_need_strict: multicast, link-local and loopback addresses mean something on one device only. */
 export function needsDevice(ip: Ip): boolean {
-  return ip.v === 6 && (ip.a >>> 24 === 0xff || ip.a >>> 22 === 0xfe80 >>> 6 || ((ip.a | ip.b | ip.c) === 0 && ip.d === 1));
+  return (
+    ip.v === 6 && (ip.a >>> 24 === 0xff || ip.a >>> 22 === 0xfe80 >>> 6 || ((ip.a | ip.b | ip.c) === 0 && ip.d === 1))
+  );
 }
 
 /** Looks the route up as connect() does: once to learn the source, once more with it. */
@@ -133,7 +138,8 @@ function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fa
     const r = fib.lookup(flow);
     if (r.unknown !== null) return unknownRoutes(ns, r.unknown);
     const hop = r.error === null ? hopOf(run, ns, r, flow) : null;
-    if (hop !== null && src !== null && strayLoopback(src, hop.dev)) return sendError(ns, pkt, { ...r, error: "EINVAL" });
+    if (hop !== null && src !== null && strayLoopback(src, hop.dev))
+      return sendError(ns, pkt, { ...r, error: "EINVAL" });
     return hop === null ? sendError(ns, pkt, r.error === null ? { ...r, error: "ENETUNREACH" } : r) : { r, hop };
   };
   const first = look(fixed);
@@ -142,7 +148,8 @@ function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fa
     // ip6_dst_lookup_tail: a failed lookup without a source is tried again with one; a good one stands.
     const src = "t" in first ? ipv6SelectAddr(ns, null, pkt.dst) : chooseSource(ns, first.r, first.hop, pkt.dst);
     // ip6_route_get_saddr comes before what the route says: EADDRNOTAVAIL, as for a namespace that has no route either.
-    if (src === null) return "t" in first && first.t === "send-error" && first.error === "ENETUNREACH" ? first : noSource(ns, pkt);
+    if (src === null)
+      return "t" in first && first.t === "send-error" && first.error === "ENETUNREACH" ? first : noSource(ns, pkt);
     pkt.src = src;
     return "t" in first ? look(src) : first;
   }
@@ -198,7 +205,14 @@ export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}):
   if (pkt.ttl === 0) pkt.ttl = defaultTtl(ns, pkt.v, hop.dev);
   if (hop.dev === opts.skbDev) {
     // udp_tunnel_dst_lookup, ip_tunnel_xmit: a carrier that would leave by its own tunnel is dropped (-ELOOP).
-    return { t: "lost", disposition: "loop", ns, pkt, local: false, because: { text: `${hop.dev.name} would have to carry itself: ${routeText(r.route!)}`, source: r.route!.source } };
+    return {
+      t: "lost",
+      disposition: "loop",
+      ns,
+      pkt,
+      local: false,
+      because: { text: `${hop.dev.name} would have to carry itself: ${routeText(r.route!)}`, source: r.route!.source },
+    };
   }
   show(run, ns, pkt, r);
   if (r.route!.type === "broadcast" || (pkt.v === 4 && pkt.dst.a === -1)) {
@@ -260,7 +274,8 @@ function routeAgain(run: Run, ns: Ns, pkt: Packet): Routed | Fate {
   if (r.error !== null) return { ...(sendError(ns, pkt, r) as Extract<Fate, { t: "send-error" }>), rerouted: true };
   const hop = hopOf(run, ns, r, flow);
   if (hop === null) return sendError(ns, pkt, { ...r, error: "ENETUNREACH" });
-  if (strayLoopback(pkt.src, hop.dev)) return { ...(sendError(ns, pkt, { ...r, error: "EINVAL" }) as Extract<Fate, { t: "send-error" }>), rerouted: true };
+  if (strayLoopback(pkt.src, hop.dev))
+    return { ...(sendError(ns, pkt, { ...r, error: "EINVAL" }) as Extract<Fate, { t: "send-error" }>), rerouted: true };
   pkt.nextHop = hop.gateway ?? pkt.dst;
   show(run, ns, pkt, r);
   return { r, hop };

@@ -107,7 +107,7 @@ export class Packet {
   socket: "program" | "kernel" | null = null;
   /** The socket that TPROXY chose for it, by address and port; null otherwise. */
   tproxied: { ip: Ip; port: number } | null = null;
-  /** Device by which it reached the machine that it is for, as sockets see it; null before. */
+  /** Device by which it came to the namespace that it is in, as sockets see it; null for what was made there. */
   cameBy: Device | null = null;
   /** Made by a program or the kernel in the namespace that it is in; false once it has crossed a wire. */
   locallyMade = true;

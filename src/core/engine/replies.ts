@@ -1,11 +1,12 @@
 /** Packets that answer another: ICMP errors, resets, and what a server sends back. */
-import { formatIp, ip4, ip6 } from "../model/address.ts";
+import { formatIp, ip4, ip6, type Ip } from "../model/address.ts";
 import { addrType } from "./address-type.ts";
 import type { FrameFate, IcmpError } from "./fate.ts";
 import type { Ns } from "./ns.ts";
 import { sendFrom } from "./output.ts";
 import { ACK, ICMP, IPV6_ICMP, Packet, RST, SYN, TCP } from "./packet.ts";
 import type { Run } from "./run.ts";
+import { ipv6SelectAddr } from "./source-address.ts";
 import { invertIcmpType, isIcmp, isIcmpError } from "./tuple.ts";
 
 /** nf_conntrack_attach: what a packet causes belongs to its connection, in the other direction. */
@@ -34,7 +35,10 @@ export function mayComplain(pkt: Packet): boolean {
 export function sendIcmpError(run: Run, ns: Ns, pkt: Packet, error: IcmpError): FrameFate {
   // The packet's own destination is the source where it is an address of this machine, else routing chooses.
   // icmp_send asks the route, icmp6_send the devices (ipv6_chk_addr_and_flags, ipv6_chk_acast_addr_src).
-  const local = pkt.v === 4 ? addrType(ns, pkt.dst, null) === "local" : ns.owner(pkt.dst) !== null || addrType(ns, pkt.dst, null) === "anycast";
+  const local =
+    pkt.v === 4
+      ? addrType(ns, pkt.dst, null) === "local"
+      : ns.owner(pkt.dst) !== null || addrType(ns, pkt.dst, null) === "anycast";
   const none = pkt.v === 4 ? ip4(0) : ip6(0, 0, 0, 0);
   const e = new Packet(pkt.v, local ? pkt.dst : none, pkt.src, pkt.v === 4 ? ICMP : IPV6_ICMP);
   e.icmpType = error.type;
@@ -51,7 +55,30 @@ export function sendIcmpError(run: Run, ns: Ns, pkt: Packet, error: IcmpError): 
   e.mark = reflectedMark(ns, pkt);
   e.tos = pkt.v === 4 ? (pkt.tos & 0x1e) | 0xc0 : 0;
   attach(e, pkt);
-  return sendFrom(run, ns, e, { fixedSource: local ? pkt.dst : null, once: true });
+  return sendFrom(run, ns, e, {
+    fixedSource: local ? pkt.dst : pkt.v === 6 ? meaningfulSource(ns, pkt) : null,
+    once: true,
+  });
+}
+
+/** icmp6_send: the source of an error is an address of the device that the packet came by, but where the way back has a preferred one (icmpv6_rt_has_prefsrc). */
+function meaningfulSource(ns: Ns, pkt: Packet): Ip | null {
+  if (pkt.cameBy === null) return null;
+  const back = ns
+    .fib(6)
+    .lookup({
+      dst: pkt.src,
+      src: null,
+      iif: null,
+      oif: null,
+      mark: reflectedMark(ns, pkt),
+      tos: 0,
+      proto: IPV6_ICMP,
+      sport: 0,
+      dport: 0,
+      uid: 0,
+    });
+  return back.error === null && back.route?.prefSrc ? null : ipv6SelectAddr(ns, pkt.cameBy, pkt.src);
 }
 
 /** nf_send_reset, nf_send_reset6: a RST in the name of the packet's destination. */

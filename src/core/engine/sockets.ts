@@ -39,7 +39,9 @@ export function doubtful(ns: Ns): string | null {
     return runs ? `none was recorded on ${ns.node}, where kubelet at least must listen` : null;
   }
   const pod = cluster.pods.find((p) => p.namespace === id.namespace && p.name === id.name);
-  return pod !== undefined && pod.ready && pod.ports.length > 0 ? "none was recorded, and the pod is ready and names ports" : null;
+  return pod !== undefined && pod.ready && pod.ports.length > 0
+    ? "none was recorded, and the pod is ready and names ports"
+    : null;
 }
 
 /** compute_score: -1 when it does not match. */

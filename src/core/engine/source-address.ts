@@ -85,7 +85,7 @@ export function ipv6SelectAddr(ns: Ns, dev: Device | null, dst: Ip): Ip | null {
   // For link-local and multicast destinations only the outgoing device's own addresses count.
   const strict = (dst.a >>> 24 === 0xff || want <= 2) && dev !== null;
   for (const d of strict ? [dev!] : ns.devices) {
-    if ((d !== dev && d.master !== dev?.master && d.master?.link.kind.kind === "vrf")) continue;
+    if (d !== dev && d.master !== dev?.master && d.master?.link.kind.kind === "vrf") continue;
     for (const a of d.addresses) {
       // IFA_F_TENTATIVE without IFA_F_OPTIMISTIC; link-local and multicast scopes of other links.
       if (a.ip.v !== 6 || (a.tentative && !a.dadFailed) || a.dadFailed) continue;

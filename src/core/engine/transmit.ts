@@ -108,7 +108,11 @@ export function transmit(run: Run, dev: Device, pkt: Packet): FrameFate {
 function cross(run: Run, from: Device, to: Device, pkt: Packet): FrameFate {
   if (!to.link.up) return lost(to, pkt, `${to.name} is down`);
   // is_skb_forwardable: the receiving end's MTU counts, with room for a VLAN tag.
-  if (pkt.length > to.mtu + 4) return { ...(lost(to, pkt, `${pkt.length} bytes do not fit ${to.ns.place} ${to.name}, whose MTU is ${to.mtu}`) as Fate), disposition: "too-big" } as Fate;
+  if (pkt.length > to.mtu + 4)
+    return {
+      ...(lost(to, pkt, `${pkt.length} bytes do not fit ${to.ns.place} ${to.name}, whose MTU is ${to.mtu}`) as Fate),
+      disposition: "too-big",
+    } as Fate;
   if (from.ns !== to.ns) pkt.mark = 0;
   return receive(run, to, pkt);
 }
@@ -133,7 +137,8 @@ export function receive(run: Run, dev: Device, pkt: Packet): FrameFate {
   pkt.uid = null;
   pkt.gid = null;
   // ARP that a tunnel carried: that it came out is all that is asked (neighbour.ts).
-  if (pkt.arp !== null) return { t: "delivered", ns: dev.ns, pkt, wildcard: false, because: { text: "ARP arrives", source: null } };
+  if (pkt.arp !== null)
+    return { t: "delivered", ns: dev.ns, pkt, wildcard: false, because: { text: "ARP arrives", source: null } };
   const filtered = deviceHook(run, dev, "ingress", pkt);
   if (filtered !== null) return filtered;
   const mac = pkt.macDst;
@@ -182,7 +187,11 @@ function toSegment(run: Run, dev: Device, segment: SegmentState, pkt: Packet): F
     const fate = receive(run, to, takers.length > 1 ? pkt.clone() : pkt);
     if (fate !== UNWANTED) return fate;
   }
-  if (segment.absent.length > 0) return unknown(dev, `${segment.absent.join(", ")} on segment ${segment.name} was not recorded, and may be who has ${mac ?? "the frame's MAC"}`);
+  if (segment.absent.length > 0)
+    return unknown(
+      dev,
+      `${segment.absent.join(", ")} on segment ${segment.name} was not recorded, and may be who has ${mac ?? "the frame's MAC"}`,
+    );
   return {
     t: "lost",
     disposition: "dropped",

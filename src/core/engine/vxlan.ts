@@ -61,9 +61,19 @@ export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
     };
   const mac = pkt.macDst ?? ZEROS;
   const group = groupOf(dev, mac) ?? groupOf(dev, ZEROS);
-  if (group !== undefined) return { t: "inconclusive", because: { text: `${mac} on ${dev.name} leads to next hop group ${group.nhid}, which is not modelled`, source: group.source } };
+  if (group !== undefined)
+    return {
+      t: "inconclusive",
+      because: {
+        text: `${mac} on ${dev.name} leads to next hop group ${group.nhid}, which is not modelled`,
+        source: group.source,
+      },
+    };
   const learned = run.learnedVtep(dev, mac);
-  let to = learned === null ? remotes(dev, mac) : [{ ip: learned, port: kind.port, vni: kind.id ?? 0, via: null, source: null }];
+  let to =
+    learned === null
+      ? remotes(dev, mac)
+      : [{ ip: learned, port: kind.port, vni: kind.id ?? 0, via: null, source: null }];
   if (to.length === 0) to = remotes(dev, ZEROS);
   const remote = to[0];
   if (remote === undefined) {
@@ -127,9 +137,19 @@ function carrierPort(ns: Ns, pkt: Packet): number {
 function bypass(run: Run, dev: Device, pkt: Packet, remote: Remote): FrameFate | null {
   const { ns } = dev;
   if (ns.owner(remote.ip) === null) return null;
-  const to = ns.devices.find((d) => d.link.kind.kind === "vxlan" && d.link.kind.id === remote.vni && d.link.kind.port === remote.port && d.link.up);
+  const to = ns.devices.find(
+    (d) =>
+      d.link.kind.kind === "vxlan" && d.link.kind.id === remote.vni && d.link.kind.port === remote.port && d.link.up,
+  );
   const text = `${dev.name}: the remote ${formatIp(remote.ip)} is ${ns.place} itself`;
-  const lost: FrameFate = { t: "lost", disposition: "dropped", ns, pkt, local: false, because: { text, source: remote.source } };
+  const lost: FrameFate = {
+    t: "lost",
+    disposition: "dropped",
+    ns,
+    pkt,
+    local: false,
+    because: { text, source: remote.source },
+  };
   if (to === undefined) return lost;
   if (run.recording) run.step(ns, pkt, "tunnel", text, remote.source);
   pkt.type = "host";
@@ -201,7 +221,8 @@ function snoop(run: Run, dev: Device, mac: string, remote: Ip): FdbEntry | null 
   if (kind.kind !== "vxlan" || !kind.learning || isGroup(mac)) return null;
   const known = dev.fdb.get(mac)?.find((e) => e.dst !== null);
   if (known?.dst?.key === remote.key && run.learnedVtep(dev, mac) === null) return null;
-  if (known !== undefined && (known.state === "permanent" || known.state === "static") && known.dst?.key !== remote.key) return known;
+  if (known !== undefined && (known.state === "permanent" || known.state === "static") && known.dst?.key !== remote.key)
+    return known;
   run.learnVtep(dev, mac, remote);
   return null;
 }
@@ -219,16 +240,17 @@ export function vxlanReceive(run: Run, ns: Ns, pkt: Packet): FrameFate {
     because: { text, source },
   });
   if (inner === null)
-    return at(
-      `port ${pkt.dport} is VXLAN's, and this is no VXLAN packet`,
-      ns.vxlans[0]?.link.source ?? null,
-    );
+    return at(`port ${pkt.dport} is VXLAN's, and this is no VXLAN packet`, ns.vxlans[0]?.link.source ?? null);
   if (dev === null) return at(`no VXLAN device with VNI ${pkt.vni ?? 0} and port ${pkt.dport}`, null);
   // vxlan_set_mac: what comes from the device's own MAC has gone in a circle.
   if (inner.macSrc !== null && inner.macSrc === dev.mac)
     return at(`the frame comes from ${dev.name}'s own MAC`, dev.link.source);
   const strange = inner.macSrc === null ? null : snoop(run, dev, inner.macSrc, pkt.src);
-  if (strange !== null) return at(`${inner.macSrc} comes from ${formatIp(pkt.src)}, and ${dev.name} has a fixed entry that has it elsewhere`, strange.source);
+  if (strange !== null)
+    return at(
+      `${inner.macSrc} comes from ${formatIp(pkt.src)}, and ${dev.name} has a fixed entry that has it elsewhere`,
+      strange.source,
+    );
   if (run.recording) run.step(ns, inner, "tunnel", `${dev.name}: out of VXLAN ${pkt.vni ?? 0}`, dev.link.source);
   inner.mark = pkt.mark;
   return receive(run, dev, inner);

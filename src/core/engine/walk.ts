@@ -147,7 +147,11 @@ function verdictOf(outcomes: readonly Outcome[]): Answer["verdict"] {
 /** Everything that can become of the question's packet. Throws QuestionError; never hangs. */
 export function ask(world: World, q: ResolvedQuestion, opts: AskOptions = {}): Answer {
   const a = toAttempt(world, q);
-  const { happenings, complete } = explore((oracle) => attempt(new Run(world, oracle, false, false), a), { fine, coarse, everyWay: opts.paths === true });
+  const { happenings, complete } = explore((oracle) => attempt(new Run(world, oracle, false, false), a), {
+    fine,
+    coarse,
+    everyWay: opts.paths === true,
+  });
   const outcomes = happenings.map((h) => outcomeOf(world, a, h, opts));
   if (!complete) {
     for (const o of outcomes) o.share = null;

@@ -103,7 +103,8 @@ class NamespaceNetfilter implements Netfilter {
     for (const table of this.native)
       for (const chain of this.nftBaseChains(table)) for (const f of familiesOf(table, chain)) add(f, chain);
     for (const family of Object.values(lists)) {
-      for (const list of Object.values(family)) list.sort((x, y) => x.priority - y.priority || y.registered - x.registered);
+      for (const list of Object.values(family))
+        list.sort((x, y) => x.priority - y.priority || y.registered - x.registered);
     }
     return lists;
   }

@@ -48,7 +48,8 @@ export class Entry {
   constructor(rule: RuleProgram, members: readonly Entry[] | null, shares: readonly number[], like: Entry | null) {
     const { src, dst, proto } = (like === null ? rule.guard : null) ?? NO_GUARD;
     const outright = members === null ? (rule.outright ?? null) : null;
-    this.guards = like === null ? bits(src, SRC, NOT_SRC) | bits(dst, DST, NOT_DST) | bits(proto, PROTO, NOT_PROTO) : like.guards;
+    this.guards =
+      like === null ? bits(src, SRC, NOT_SRC) | bits(dst, DST, NOT_DST) | bits(proto, PROTO, NOT_PROTO) : like.guards;
     this.members = members;
     this.dst = like === null ? (dst?.word ?? 0) : like.dst;
     this.dstMask = like === null ? (dst?.mask ?? 0) : like.dstMask;

@@ -44,7 +44,9 @@ const NO_WORDS: readonly Word[] = [];
 
 /** The words of a key's parts. `dport` is that of any transport, where there is one. */
 export function wordsOf(key: readonly Expr[]): readonly Word[] {
-  return key.map((part) => (part.key === "src" || part.key === "dst" || part.key === "proto" ? part.key : (part.port ?? null)));
+  return key.map((part) =>
+    part.key === "src" || part.key === "dst" || part.key === "proto" ? part.key : (part.port ?? null),
+  );
 }
 
 function loadPart(s: EvalState, word: Word | undefined, load: Load): Loaded {

@@ -132,11 +132,16 @@ export function natEffect(scope: RuleScope, manip: "src" | "dst", json: NftJson)
 export function constantNat(statement: NftJson): NatRequest | null {
   const tag = tagged(statement)?.tag;
   const body = tag === "dnat" || tag === "snat" ? objectOf(under(statement, tag)) : null;
-  if (body === null || versionOf(body) !== null || Object.keys(body).some((k) => k !== "addr" && k !== "port" && k !== "flags"))
+  if (
+    body === null ||
+    versionOf(body) !== null ||
+    Object.keys(body).some((k) => k !== "addr" && k !== "port" && k !== "flags")
+  )
     return null;
   const flags = words(body["flags"]);
   const where = typeof body["addr"] === "string" ? addresses(body["addr"]) : undefined;
-  const range = body["port"] === undefined ? NO_PORTS : typeof body["port"] === "number" ? ports(body["port"]) : undefined;
+  const range =
+    body["port"] === undefined ? NO_PORTS : typeof body["port"] === "number" ? ports(body["port"]) : undefined;
   if (where === undefined || range === undefined || flags.includes("netmap")) return null;
   const { min, max } = where;
   return { manip: tag === "dnat" ? "dst" : "src", min, max, ...range, basePort: null, ...flagsOf(body), netmap: null };

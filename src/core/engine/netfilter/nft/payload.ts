@@ -98,7 +98,10 @@ const PORTS: Fields = {
 };
 
 const TCP_FIELDS: Fields = { ...PORTS, flags: l4(t.TCP_FLAG, (p) => p.tcpFlags) };
-const UDP_FIELDS: Fields = { ...PORTS, length: { type: t.INTEGER(16), load: (s) => (s.pkt.laterFragment ? null : payloadLength(s)), key: null } };
+const UDP_FIELDS: Fields = {
+  ...PORTS,
+  length: { type: t.INTEGER(16), load: (s) => (s.pkt.laterFragment ? null : payloadLength(s)), key: null },
+};
 
 const ICMP_FIELDS: Fields = {
   type: l4(t.ICMP_TYPE, (p) => p.icmpType),

@@ -62,7 +62,8 @@ function bitsOf(names: readonly string[], table: ReadonlyMap<string, number>): n
 function stateBits(pkt: Packet): number {
   const ct = pkt.ct;
   // A template counts as a connection (xt_ct_target: IP_CT_NEW).
-  if (ct === null) return pkt.ctInfo === "untracked" ? UNTRACKED : pkt.template && pkt.ctInfo === "none" ? NEW : INVALID;
+  if (ct === null)
+    return pkt.ctInfo === "untracked" ? UNTRACKED : pkt.template && pkt.ctInfo === "none" ? NEW : INVALID;
   let bits = pkt.ctInfo === "new" ? NEW : pkt.ctInfo === "related" ? RELATED : ESTABLISHED;
   if (ct.srcNat) bits |= SNAT;
   if (ct.dstNat) bits |= DNAT;
