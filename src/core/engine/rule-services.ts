@@ -147,6 +147,8 @@ const SERVICES: RuleServices = {
     const dev = opts.iif ? c.iif : opts.oif ? c.oif : null;
     const type = addrType(ns, ip, dev);
     if (type === "unknown") return "unknown";
+    // nft_fib_can_skip: what comes by the loopback device leads back there, without a lookup.
+    if (c.iif?.isLoopback === true && (c.hook === "prerouting" || c.hook === "input")) return { type, oif: c.iif };
     const r = ns.fib(pkt.v).lookup({
       dst: ip,
       src: opts.addr === "saddr" ? pkt.dst : pkt.src,
@@ -173,6 +175,8 @@ const SERVICES: RuleServices = {
 
   socket(ctx, opts): boolean | "unknown" {
     const c = own(ctx);
+    // nft_socket_eval: on its way out a packet has its sender's.
+    if (c.hook === "output" && c.pkt.socket !== null) return opts.transparent ? "unknown" : true;
     // xt_socket: TCP, UDP, and ICMP errors about them. What goes to whoever asked, or on in a connection, has a socket of just that flow.
     const flow = c.pkt.about ?? c.pkt;
     if (flow.proto !== TCP && flow.proto !== UDP) return false;
