@@ -282,8 +282,6 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
 /** Address that routing would give the answer of a program that does not care; null when it is the one that was asked. */
 function otherSource(run: Run, ns: Ns, reply: Packet): Ip | null {
   const probe = reply.clone();
-  const { recording } = run;
-  run.recording = false;
   const fib = ns.fib(probe.v);
   const r = fib.lookup({
     dst: probe.dst,
@@ -297,7 +295,6 @@ function otherSource(run: Run, ns: Ns, reply: Packet): Ip | null {
     dport: probe.dport,
     uid: 0,
   });
-  run.recording = recording;
   if (r.error !== null || r.route === null || r.route.type !== "unicast") return null;
   const own = r.route.prefSrc;
   const names = new Set(r.route.nexthops.map((nh) => nh.dev));
@@ -356,9 +353,7 @@ function talk(
   bound: Device | null,
   uid: number | null,
 ): Result | null {
-  const { recording } = run;
-  run.recording = false;
-  try {
+  return run.quietly(() => {
     const there = new Packet(who.dst.v, who.src, who.dst, TCP);
     Object.assign(there, {
       sport: who.sport,
@@ -385,9 +380,7 @@ function talk(
     back.exactLength = false;
     if (a.size !== null) back.length = there.length;
     return backAt(a, who, sendFrom(run, server, back, { fixedSource: seen.dst, oif: bound }) as Fate);
-  } finally {
-    run.recording = recording;
-  }
+  });
 }
 
 /** Bytes of a full data segment: both ends' MSS goes by the MTU of the device that they use. */

@@ -195,6 +195,7 @@ export function natPacket(pkt: Packet, manip: Manip): void {
   } else {
     pkt.dst = target.dst;
     if (!isIcmp(pkt.proto)) pkt.dport = target.dport;
+    if (pkt.ctReply) pkt.randomDport = ct.randomOrig;
   }
   if (isIcmp(pkt.proto)) pkt.icmpId = target.icmpId;
 }

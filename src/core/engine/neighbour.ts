@@ -200,9 +200,7 @@ function arpBlocked(
   sender: Ip | null,
 ): Fate | null {
   if (!from.ns.filtersBelowIp && !to.ns.filtersBelowIp && !way.some((c) => c.bridge.ns.filtersBelowIp)) return null;
-  const { recording } = run;
-  run.recording = false;
-  try {
+  return run.quietly(() => {
     for (const [operation, a, b, there] of [
       ["request", from, to, way],
       ["reply", to, from, reversed(way)],
@@ -217,9 +215,7 @@ function arpBlocked(
       if (stopped !== null) return stopped;
     }
     return null;
-  } finally {
-    run.recording = recording;
-  }
+  });
 }
 
 /** Takes a message across all bridges of a way; null when all let it pass. */
@@ -240,28 +236,27 @@ function carried(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null):
       why: `asking for ${formatIp(ip)} through ${from.name} takes asking through it again`,
       source: from.link.source,
     };
-  const { recording } = run;
-  run.recording = false;
   run.asking++;
   try {
-    for (const [a, b] of [
-      [from, to],
-      [to, from],
-    ] as const) {
-      const fate = transmit(run, a, arpMessage(a === from ? "request" : "reply", from, to, ip, sender));
-      if (fate === UNWANTED) continue;
-      if (fate.t === "inconclusive") return { t: "unknown", why: textOf(fate.because) };
-      if (fate.t !== "delivered" || fate.ns !== b.ns)
-        return {
-          t: "failed",
-          why: `${ip.v === 4 ? "ARP" : "neighbour discovery"} for ${formatIp(ip)} does not get through ${from.name}: ${textOf(fate.because)}`,
-          source: fate.because.source,
-        };
-    }
-    return null;
+    return run.quietly(() => {
+      for (const [a, b] of [
+        [from, to],
+        [to, from],
+      ] as const) {
+        const fate = transmit(run, a, arpMessage(a === from ? "request" : "reply", from, to, ip, sender));
+        if (fate === UNWANTED) continue;
+        if (fate.t === "inconclusive") return { t: "unknown", why: textOf(fate.because) };
+        if (fate.t !== "delivered" || fate.ns !== b.ns)
+          return {
+            t: "failed",
+            why: `${ip.v === 4 ? "ARP" : "neighbour discovery"} for ${formatIp(ip)} does not get through ${from.name}: ${textOf(fate.because)}`,
+            source: fate.because.source,
+          };
+      }
+      return null;
+    });
   } finally {
     run.asking--;
-    run.recording = recording;
   }
 }
 
@@ -287,9 +282,7 @@ function ndBlocked(
   sender: Ip | null,
 ): Fate | null {
   if (sender === null || !(hasRules(from) || hasRules(to) || way.some((c) => hasRules(c.bridge)))) return null;
-  const { recording } = run;
-  run.recording = false;
-  try {
+  return run.quietly(() => {
     const ask6 = nd(135, sender, ip6(0xff020000, 0, 1, 0xff000000 | (ip.d & 0xffffff)), from.mac, "multicast");
     const tell6 = nd(136, ip, sender, to.mac, "host");
     for (const [p, a, b, there] of [
@@ -326,9 +319,7 @@ function ndBlocked(
       }
     }
     return null;
-  } finally {
-    run.recording = recording;
-  }
+  });
 }
 
 function hasRules(dev: Device): boolean {

@@ -67,6 +67,8 @@ export class Packet {
   exactLength = true;
   /** The source port is one that a kernel drew at random (SNAT --random-fully, a tunnel's flow hash): the number only stands for it. */
   randomSport = false;
+  /** So is the destination port, of an answer to such a packet. */
+  randomDport = false;
   /** Don't Fragment; always true for IPv6. */
   df = true;
   /** Link-layer addresses of the frame that carries it now; null before it has one. */

@@ -64,20 +64,18 @@ export function sendIcmpError(run: Run, ns: Ns, pkt: Packet, error: IcmpError): 
 /** icmp6_send: the source of an error is an address of the device that the packet came by, but where the way back has a preferred one (icmpv6_rt_has_prefsrc). */
 function meaningfulSource(ns: Ns, pkt: Packet): Ip | null {
   if (pkt.cameBy === null) return null;
-  const back = ns
-    .fib(6)
-    .lookup({
-      dst: pkt.src,
-      src: null,
-      iif: null,
-      oif: null,
-      mark: reflectedMark(ns, pkt),
-      tos: 0,
-      proto: IPV6_ICMP,
-      sport: 0,
-      dport: 0,
-      uid: 0,
-    });
+  const back = ns.fib(6).lookup({
+    dst: pkt.src,
+    src: null,
+    iif: null,
+    oif: null,
+    mark: reflectedMark(ns, pkt),
+    tos: 0,
+    proto: IPV6_ICMP,
+    sport: 0,
+    dport: 0,
+    uid: 0,
+  });
   return back.error === null && back.route?.prefSrc ? null : ipv6SelectAddr(ns, pkt.cameBy, pkt.src);
 }
 
@@ -102,6 +100,7 @@ export function answerTo(pkt: Packet): Packet {
   const r = new Packet(pkt.v, pkt.dst, pkt.src, pkt.proto);
   r.sport = pkt.dport;
   r.dport = pkt.sport;
+  r.randomDport = pkt.randomSport;
   r.icmpId = pkt.icmpId;
   r.icmpType = isIcmp(pkt.proto) ? invertIcmpType(pkt.proto, pkt.icmpType) : 0;
   r.answer = true;

@@ -224,6 +224,17 @@ export class Run {
     return i === 1;
   }
 
+  /** Runs something of which no step is to be told. */
+  quietly<T>(what: () => T): T {
+    const { recording } = this;
+    this.recording = false;
+    try {
+      return what();
+    } finally {
+      this.recording = recording;
+    }
+  }
+
   /** Records a step; does nothing when steps are not wanted. */
   step(ns: Ns, pkt: Packet, kind: StepKind, text: string, source: Source | null, more?: Partial<Step>): void {
     if (!this.recording || this.steps === null) return;
@@ -242,8 +253,8 @@ export function changes(
   const c: Changed = {};
   if (before.src !== after.src && before.src.key !== after.src.key) c.src = formatIp(after.src);
   if (before.dst !== after.dst && before.dst.key !== after.dst.key) c.dst = formatIp(after.dst);
-  if (before.sport !== after.sport) c.sport = after.sport;
-  if (before.dport !== after.dport) c.dport = after.dport;
+  if (before.sport !== after.sport && !after.randomSport) c.sport = after.sport;
+  if (before.dport !== after.dport && !after.randomDport) c.dport = after.dport;
   return Object.keys(c).length > 0 ? c : null;
 }
 
