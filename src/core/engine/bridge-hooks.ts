@@ -22,18 +22,41 @@ export function cross(run: Run, { bridge, from, to }: Crossing, pkt: Packet): Fa
   const { ns } = bridge;
   const ip = pkt.arp === null && from !== null && to !== null && callsIp(bridge, pkt.v);
   if (!ip && !ns.filtersBelowIp) return null;
-  const devices = { iif: bridge, oif: bridge, physIn: from, physOut: to, bridged: true };
   return (
     (from === null
       ? null
       : (deviceHook(run, from, "ingress", pkt) ?? bridgeHook(run, bridge, "prerouting", pkt, from, null))) ??
-    (ip ? runHook(run, ns, "prerouting", pkt, { ...devices, oif: null, physOut: null }) : null) ??
-    bridgeHook(run, bridge, from === null ? "output" : to === null ? "input" : "forward", pkt, from, to) ??
-    (ip
-      ? (runHook(run, ns, "forward", pkt, devices) ?? runHook(run, ns, "postrouting", pkt, { ...devices, iif: null }))
-      : null) ??
-    (to === null ? null : (bridgeHook(run, bridge, "postrouting", pkt, null, to) ?? deviceHook(run, to, "egress", pkt)))
+    (ip ? runHook(run, ns, "prerouting", pkt, { iif: bridge, oif: null, physIn: from, bridged: true }) : null) ??
+    (to === null
+      ? bridgeHook(run, bridge, "input", pkt, from, null)
+      : (betweenPorts(run, bridge, from, to, pkt, ip) ?? deviceHook(run, to, "egress", pkt)))
   );
+}
+
+/**
+ * br_nf_forward and br_nf_post_routing: the rules between two ports, or between the bridge device itself (`from` null) and a port.
+ * `filtered`: IP's rules see the frame, too. Null lets it pass.
+ */
+export function betweenPorts(
+  run: Run,
+  bridge: Device,
+  from: Device | null,
+  to: Device,
+  pkt: Packet,
+  filtered: boolean,
+): Fate | null {
+  const { ns } = bridge;
+  const between = bridgeHook(run, bridge, from === null ? "output" : "forward", pkt, from, to);
+  if (between !== null) return between;
+  if (filtered && from !== null) {
+    const devices = { iif: bridge, oif: bridge, physIn: from, physOut: to, bridged: true };
+    const forward = runHook(run, ns, "forward", pkt, devices);
+    if (forward !== null) return forward;
+    // NF_INET_POST_ROUTING sees no incoming device.
+    const post = runHook(run, ns, "postrouting", pkt, { ...devices, iif: null });
+    if (post !== null) return post;
+  }
+  return bridgeHook(run, bridge, "postrouting", pkt, null, to);
 }
 
 /** The same way back. */

@@ -1,6 +1,6 @@
 /** Bridges: which port a frame leaves by, and what br_netfilter shows of it to IP's rules (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c). */
 import { isGroup, type Device } from "./device.ts";
-import { callsIp } from "./bridge-hooks.ts";
+import { betweenPorts, callsIp } from "./bridge-hooks.ts";
 import { bridgeHook } from "./link-hooks.ts";
 import { UNWANTED, type FrameFate } from "./fate.ts";
 import { runHook } from "./hooks.ts";
@@ -185,21 +185,8 @@ function bridgeForward(
     if (vid === null || !to.link.vlans.some((v) => v.vid === vid))
       return lost(run, to, pkt, `port ${to.name} of ${bridge.name} is not in VLAN ${vid ?? "?"}`);
   }
-  const between =
-    from === null
-      ? bridgeHook(run, bridge, "output", pkt, null, to)
-      : bridgeHook(run, bridge, "forward", pkt, from, to);
-  if (between !== null) return between;
-  if (filtered && from !== null) {
-    const devices = { iif: bridge, oif: bridge, physIn: from, physOut: to, bridged: true };
-    const forward = runHook(run, ns, "forward", pkt, devices);
-    if (forward !== null) return forward;
-    // br_nf_post_routing: NF_INET_POST_ROUTING sees no incoming device.
-    const post = runHook(run, ns, "postrouting", pkt, { ...devices, iif: null });
-    if (post !== null) return post;
-  }
-  const late = bridgeHook(run, bridge, "postrouting", pkt, null, to);
-  if (late !== null) return late;
+  const stopped = betweenPorts(run, bridge, from, to, pkt, filtered);
+  if (stopped !== null) return stopped;
   if (run.recording)
     run.step(ns, pkt, "bridge", `${bridge.name}: out by port ${to.name}`, to.link.port?.source ?? to.link.source);
   return transmit(run, to, pkt);

@@ -5,8 +5,8 @@ import type { Device } from "./device.ts";
 import { textOf, type Because, type Fate, type FrameFate } from "./fate.ts";
 import type { Ns } from "./ns.ts";
 import { needsDevice, sendFrom, type Routed } from "./output.ts";
-import { ACK, ICMP, IPV6_ICMP, Packet, PSH, RST, SCTP, SYN, TCP, UDP } from "./packet.ts";
-import { answerTo, BARE_TCP, endpointText, errnoOf, mayComplain, sendIcmpError, sendReset } from "./replies.ts";
+import { ACK, ICMP, IPV6_ICMP, Packet, PSH, SCTP, SYN, TCP, UDP } from "./packet.ts";
+import { answerTo, endpointText, errnoOf, mayComplain, resetTo, sendIcmpError, sendReset } from "./replies.ts";
 import type { Run } from "./run.ts";
 import { isIcmp, isIcmpError } from "./tuple.ts";
 
@@ -68,9 +68,9 @@ export function attempt(run: Run, a: Attempt): Result {
   run.addEnd(a.from);
   const who: Asked = { src: a.to, dst: a.to, sport: 0, dport: 0, icmpId: 0, routed: null };
   const fate = sendFrom(run, a.from, request(a), {
-    // The socket keeps what connect() settled, whatever OUTPUT makes of the packet.
     // As ping(8), which does not connect: one lookup.
     once: isIcmp(a.proto),
+    // The socket keeps what connect() settled, whatever OUTPUT makes of the packet.
     onRouted: (p, routed) =>
       Object.assign(who, {
         routed: p.v === 6 ? routed : null,
@@ -138,9 +138,7 @@ function settle(run: Run, a: Attempt, who: Asked, fate: Fate): Result {
     case "no-listener": {
       run.direction = "reply";
       if (fate.pkt.proto === TCP) {
-        const r = answerTo(fate.pkt);
-        r.tcpFlags = RST | ACK;
-        r.length = BARE_TCP[r.v];
+        const r = resetTo(fate.pkt);
         // tcp_v4_send_reset sends by the kernel's socket, tcp_v6_send_response without one.
         r.socket = r.v === 4 ? "kernel" : null;
         return judgeReset(
@@ -156,7 +154,7 @@ function settle(run: Run, a: Attempt, who: Asked, fate: Fate): Result {
       }
       const proto = fate.pkt.proto === UDP || fate.pkt.proto === SCTP;
       // udp_rcv lets go of the connection before it complains; a missing protocol is complained of with it.
-      if (fate.pkt.proto === UDP) Object.assign(fate.pkt, { ct: null, ctInfo: "none", ctReply: false });
+      if (fate.pkt.proto === UDP) fate.pkt.resetConnection();
       const icmp =
         fate.pkt.v === 4
           ? { type: 3, code: proto ? 3 : 2, mtu: null }
@@ -256,7 +254,7 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
     return ended("inconclusive", "inconclusive", { text, source: fate.because.source });
   }
   if (fate.wildcard && a.proto === UDP) {
-    const other = otherSource(run, ns, reply);
+    const other = otherSource(ns, reply);
     if (other !== null) {
       const text = `whether the program in ${ns.place} answers from ${formatIp(pkt.dst)}, which was asked, or from ${formatIp(other)}, which routing chooses, is up to it`;
       if (!run.unknownOnce(`udp source ${ns.place}`, text, fate.because.source)) reply.src = other;
@@ -280,19 +278,17 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
 }
 
 /** Address that routing would give the answer of a program that does not care; null when it is the one that was asked. */
-function otherSource(run: Run, ns: Ns, reply: Packet): Ip | null {
-  const probe = reply.clone();
-  const fib = ns.fib(probe.v);
-  const r = fib.lookup({
-    dst: probe.dst,
+function otherSource(ns: Ns, reply: Packet): Ip | null {
+  const r = ns.fib(reply.v).lookup({
+    dst: reply.dst,
     src: null,
     iif: null,
     oif: null,
     mark: 0,
     tos: 0,
-    proto: probe.proto,
-    sport: probe.sport,
-    dport: probe.dport,
+    proto: reply.proto,
+    sport: reply.sport,
+    dport: reply.dport,
     uid: 0,
   });
   if (r.error !== null || r.route === null || r.route.type !== "unicast") return null;
@@ -300,7 +296,7 @@ function otherSource(run: Run, ns: Ns, reply: Packet): Ip | null {
   const names = new Set(r.route.nexthops.map((nh) => nh.dev));
   const addresses = ns.devices
     .filter((d) => names.has(d.name))
-    .flatMap((d) => d.addresses.filter((x) => x.ip.v === probe.v && x.scope === "global"));
+    .flatMap((d) => d.addresses.filter((x) => x.ip.v === reply.v && x.scope === "global"));
   if (own !== null) return sameIp(own, reply.src) ? null : own;
   if (addresses.length === 0 || addresses.some((x) => sameIp(x.ip, reply.src))) return null;
   return addresses[0]!.ip;

@@ -250,21 +250,6 @@ export function explore<T>(
   do {
     oracle.rewind();
     const value = run(oracle);
-    if (oracle.points.length === 0) {
-      return {
-        happenings: [
-          {
-            share: ONE,
-            value,
-            way: [],
-            peak: 1,
-            because: null,
-            ways: keyOf.everyWay ? [{ way: [], share: ONE }] : NO_WAYS,
-          },
-        ],
-        complete,
-      };
-    }
     runs.push({ value, points: oracle.points.slice() });
     choices += oracle.points.length;
     if (runs.length >= MAX_WAYS || choices >= MAX_CHOICES) {

@@ -2,7 +2,8 @@
 import { formatIp } from "../model/address.ts";
 import type { Route } from "../model/route.ts";
 import type { Device } from "./device.ts";
-import type { FrameFate } from "./fate.ts";
+import type { Source } from "../model/source.ts";
+import type { Fate, FrameFate } from "./fate.ts";
 import { runHook } from "./hooks.ts";
 import { resolve } from "./neighbour.ts";
 import type { Hop } from "./next-hop.ts";
@@ -16,6 +17,19 @@ export function mtuOf(dev: Device, route: Route | null): number {
   return route?.mtu ?? dev.mtu;
 }
 
+/** What a packet comes to whose TTL or hop limit allows no further hop (ip_forward, ip6_forward). `source`: what would have led on. */
+export function ttlExceeded(ns: Ns, pkt: Packet, source: Source | null): Fate {
+  return {
+    t: "error",
+    disposition: "ttl-exceeded",
+    ns,
+    pkt,
+    local: false,
+    icmp: pkt.v === 4 ? { type: 11, code: 0, mtu: null } : { type: 3, code: 0, mtu: null },
+    because: { text: `TTL runs out at ${ns.place}`, source },
+  };
+}
+
 export function forward(run: Run, ns: Ns, from: Device, pkt: Packet, hop: Hop, route: Route): FrameFate {
   if (pkt.type !== "host")
     return {
@@ -27,15 +41,7 @@ export function forward(run: Run, ns: Ns, from: Device, pkt: Packet, hop: Hop, r
       because: { text: "was not addressed to this machine at the link layer", source: from.link.source },
     };
   if (pkt.ttl <= 1) {
-    return {
-      t: "error",
-      disposition: "ttl-exceeded",
-      ns,
-      pkt,
-      local: false,
-      icmp: pkt.v === 4 ? { type: 11, code: 0, mtu: null } : { type: 3, code: 0, mtu: null },
-      because: { text: `TTL runs out at ${ns.place}`, source: route.source },
-    };
+    return ttlExceeded(ns, pkt, route.source);
   }
   if (pkt.v === 6 && pkt.src.a >>> 22 === 0x3fa) {
     return {

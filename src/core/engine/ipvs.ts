@@ -3,7 +3,7 @@ import { formatIp, sameIp, type Ip } from "../model/address.ts";
 import type { IpvsReal, IpvsService } from "../model/ipvs.ts";
 import type { Fate } from "./fate.ts";
 import { UNWANTED } from "./fate.ts";
-import { finish } from "./forward.ts";
+import { finish, ttlExceeded } from "./forward.ts";
 import { runHook, type IpHook } from "./hooks.ts";
 import { hopOf } from "./output.ts";
 import type { Ns } from "./ns.ts";
@@ -173,16 +173,7 @@ function send(run: Run, ns: Ns, hook: IpHook, pkt: Packet, conn: IpvsConnection)
     if (local) return null; // goes on to be delivered here
   }
   if (hook === "input") {
-    if (pkt.ttl <= 1)
-      return {
-        t: "error",
-        disposition: "ttl-exceeded",
-        ns,
-        pkt,
-        local: false,
-        icmp: pkt.v === 4 ? { type: 11, code: 0, mtu: null } : { type: 3, code: 0, mtu: null },
-        because: { text: `TTL runs out at ${ns.place}`, source: null },
-      };
+    if (pkt.ttl <= 1) return ttlExceeded(ns, pkt, null);
     pkt.ttl--;
   }
   pkt.nextHop = hop.gateway ?? to;

@@ -103,7 +103,7 @@ const NO_LEFTOVERS: ReadonlySet<Neighbour> = new Set();
 
 /**
  * Whether a neighbour entry still leads somewhere. Entries that the kernel learned are checked when used (NUD_DELAY, NUD_PROBE):
- * one whose MAC nobody has any more loses the packets of the first seconds and has failed from then on, so either can be met.
+ * one that is a leftover loses the packets of the first seconds and has failed from then on, so either can be met.
  */
 function isThere(run: Run, dev: Device, ip: Ip, entry: Neighbour): boolean {
   if (!leftoversOf(dev).has(entry)) return true;

@@ -129,6 +129,16 @@ export class Packet {
     this.proto = proto;
   }
 
+  /** nf_reset_ct: nothing of conntrack stays on it, no template either. */
+  resetConnection(): void {
+    this.ct = null;
+    this.ctInfo = "none";
+    this.ctReply = false;
+    this.zone = 0;
+    this.zoneDir = "both";
+    this.template = false;
+  }
+
   /** A copy that shares the connection, and what it carries or complains of: to try rules on, which change neither. */
   headers(): Packet {
     return Object.assign(new Packet(this.v, this.src, this.dst, this.proto), this);

@@ -81,16 +81,22 @@ function meaningfulSource(ns: Ns, pkt: Packet): Ip | null {
 
 /** nf_send_reset, nf_send_reset6: a RST in the name of the packet's destination. */
 export function sendReset(run: Run, ns: Ns, pkt: Packet): FrameFate {
-  const r = answerTo(pkt);
-  r.tcpFlags = RST | ACK;
-  r.length = BARE_TCP[pkt.v];
+  const r = resetTo(pkt);
   r.mark = reflectedMark(ns, pkt);
   attach(r, pkt);
   return sendFrom(run, ns, r, { fixedSource: pkt.dst });
 }
 
+/** The RST that a segment gets where nobody takes it. */
+export function resetTo(pkt: Packet): Packet {
+  const r = answerTo(pkt);
+  r.tcpFlags = RST | ACK;
+  r.length = BARE_TCP[pkt.v];
+  return r;
+}
+
 /** Bytes of a segment without options or data: a RST's. */
-export const BARE_TCP = { 4: 40, 6: 60 } as const;
+const BARE_TCP = { 4: 40, 6: 60 } as const;
 
 /**
  * A packet back to the sender of `pkt`, from where it was sent to: for TCP the second of a handshake, for others one of

@@ -65,12 +65,7 @@ export function transmit(run: Run, dev: Device, pkt: Packet): FrameFate {
     case "loopback":
       pkt.type = "host";
       // Nothing of conntrack hangs on a packet that belongs to no connection: PREROUTING looks for one again.
-      if (pkt.ctInfo === "invalid") {
-        pkt.ctInfo = "none";
-        pkt.zone = 0;
-        pkt.zoneDir = "both";
-        pkt.template = false;
-      }
+      if (pkt.ctInfo === "invalid") pkt.resetConnection();
       return ipReceive(run, dev, pkt, false, true);
     case "veth":
       return dev.peer === null
@@ -122,12 +117,7 @@ export function receive(run: Run, dev: Device, pkt: Packet): FrameFate {
   const program = programOn(dev);
   if (program !== null && !run.unknownOnce(program, program, dev.link.source)) return unknown(dev, program);
   // nf_reset_ct, skb_dst_drop: nothing of the sender's namespace stays on it.
-  pkt.ct = null;
-  pkt.ctInfo = "none";
-  pkt.ctReply = false;
-  pkt.zone = 0;
-  pkt.zoneDir = "both";
-  pkt.template = false;
+  pkt.resetConnection();
   pkt.nextHop = null;
   pkt.socket = null;
   pkt.forwardedBy = null;

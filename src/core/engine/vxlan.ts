@@ -131,8 +131,8 @@ function carrierPort(ns: Ns, pkt: Packet): number {
 
 /**
  * vxlan_encap_bypass: a remote that is an address of this very namespace. The frame goes straight to the device of that VNI and
- * comes in there, still with its connection and its route: what was being forwarded is forwarded again, until its TTL runs
- * out; what starts here is discarded (dst_discard). Null when the remote is elsewhere.
+ * comes in there, still with its connection and its route, and is forwarded by that again, until its TTL runs out; only what starts
+ * here and is IPv4 is discarded (dst_discard). Null when the remote is elsewhere.
  */
 function bypass(run: Run, dev: Device, pkt: Packet, remote: Remote): FrameFate | null {
   const { ns } = dev;
