@@ -90,7 +90,7 @@ export class Device implements RuleDevice {
   /** Neighbours by address key. */
   readonly neigh4 = new Map<number | string, Neighbour>();
   readonly neigh6 = new Map<number | string, Neighbour>();
-  /** Whom a broadcast from here reaches (neighbour.ts); null until first asked. */
+  /** Whom a broadcast from here reaches (broadcast-domain.ts); null until first asked. */
   domain: BroadcastDomain | null = null;
   /** Neighbour entries of the device that lead nowhere any more; null until they were looked for. */
   leftovers: ReadonlySet<Neighbour> | null = null;
