@@ -229,6 +229,7 @@ export function makeSnapshot(texts: Record<string, string> = {}): Snapshot {
       missing: new Map(),
     },
     problems: [],
+    files: [],
     text: (file) => files[file],
     line: (at) => files[at.file]?.split("\n")[at.line - 1] ?? "",
   };

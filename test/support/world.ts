@@ -258,6 +258,7 @@ export function snapshot(namespaces: Namespace[], more: Partial<Snapshot> = {}):
     fabric: null,
     cluster: { pods: [], services: [], endpointSlices: [], nodes: [], raw: new Map(), missing: new Map() },
     problems: [],
+    files: [],
     text: () => undefined,
     line: () => "",
     ...more,

@@ -27,6 +27,8 @@ export interface Snapshot {
   cluster: Cluster;
   /** Files that could not be read as what they should be; what they would have said is in no model. */
   problems: ParseError[];
+  /** Paths of what was recorded of machines' files and programs (nodes/NODE/files, programs, bpf), sorted. */
+  files: readonly string[];
   /** Raw text of a file by its path in the snapshot, for showing a line; undefined when there is none. */
   text(file: string): string | undefined;
   /** One line of a file, without its line end; empty when there is none. */

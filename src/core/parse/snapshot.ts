@@ -21,16 +21,21 @@ export interface Progress {
 
 const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** The nodes' folders, in the order of their names, and the names of the files of cluster/. */
-function survey(files: SnapshotFiles): { folders: Map<string, NodeFolders>; resources: string[] } {
+/** Folders of a node whose files are no kernel state: configuration, command lines, BPF maps. */
+const KEPT: ReadonlySet<string> = new Set(["files", "programs", "bpf"]);
+
+/** The nodes' folders, in the order of their names, the names of the files of cluster/, and the paths of what else was recorded of nodes. */
+function survey(files: SnapshotFiles): { folders: Map<string, NodeFolders>; resources: string[]; kept: string[] } {
   const netns = new Map<string, Set<string>>();
   const resources: string[] = [];
+  const kept: string[] = [];
   for (const path of files.paths()) {
     const parts = path.split("/");
     if (parts[0] === "nodes" && parts.length > 2) {
       const found = netns.get(parts[1]!) ?? new Set();
       netns.set(parts[1]!, found);
       if (parts[2] === "netns" && parts.length > 4) found.add(parts[3]!);
+      if (parts.length > 3 && KEPT.has(parts[2]!)) kept.push(path);
     } else if (parts[0] === "cluster" && parts.length === 2 && path.endsWith(".json"))
       resources.push(parts[1]!.slice(0, -".json".length));
   }
@@ -39,7 +44,7 @@ function survey(files: SnapshotFiles): { folders: Map<string, NodeFolders>; reso
       .toSorted(([a], [b]) => byName(a, b))
       .map(([node, names]) => [node, { node, netns: [...names].toSorted(byName) }] as const),
   );
-  return { folders, resources: resources.toSorted(byName) };
+  return { folders, resources: resources.toSorted(byName), kept: kept.toSorted(byName) };
 }
 
 function readCluster(files: SnapshotFiles, resources: readonly string[], problems: ParseError[]): Cluster {
@@ -68,7 +73,7 @@ function readCluster(files: SnapshotFiles, resources: readonly string[], problem
  * Throws ParseError when snapshot.json or fabric.json is malformed, or when there is no node at all.
  */
 export function assembleSnapshot(files: SnapshotFiles, onProgress?: (progress: Progress) => void): Snapshot {
-  const { folders, resources } = survey(files);
+  const { folders, resources, kept } = survey(files);
   const infoText = files.read("snapshot.json");
   const fabricText = files.read("fabric.json");
   const fabric: Fabric | null = fabricText === undefined ? null : parseFabric(fabricText, "fabric.json");
@@ -104,6 +109,7 @@ export function assembleSnapshot(files: SnapshotFiles, onProgress?: (progress: P
     fabric,
     cluster,
     problems,
+    files: kept,
     text: (file) => lines.text(file),
     line: (source) => lines.line(source.file, source.line),
   };
