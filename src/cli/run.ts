@@ -3,20 +3,12 @@ import { Command, CommanderError, Option } from "commander";
 import { version } from "../../package.json";
 import type { Proto } from "../core/model/walk.ts";
 import type { Asked } from "../core/names/to.ts";
+import { diffCommand } from "./define/diff.ts";
+import { doctorCommand } from "./define/doctor.ts";
+import { colorOption, open, type Host } from "./define/shared.ts";
 import { EXIT, OutputClosed, UsageError } from "./exit.ts";
-import type { Io } from "./io.ts";
 import type { Extras } from "./resolve.ts";
-import type { OpenSession, Session } from "./session.ts";
-import { progressLine, warnOfProblems, type ColorChoice } from "./terminal.ts";
-
-/** What a run needs of the world beside its streams. */
-export interface Host {
-  io: Io;
-  /** Loads the engine; called at most once, by commands that need it. */
-  openSession: OpenSession;
-  /** Milliseconds of some clock. */
-  now(): number;
-}
+import type { ColorChoice } from "./terminal.ts";
 
 interface WalkFlags {
   proto?: Proto;
@@ -54,6 +46,8 @@ Examples:
   kubewalk walk snap.tar.gz --batch questions.jsonl -o jsonl many questions, an answer a line
   kubewalk show snap.tar.gz                                  what is in the snapshot
   kubewalk show snap.tar.gz n1/host                          everything of one namespace
+  kubewalk doctor snap.tar.gz                                what is wrong, who is hurt, what mends it
+  kubewalk diff snap.tar.gz                                  what the nodes have against what they should have
 
 Exit status: 0 answered, 1 failed or mixed, 2 usage, 3 kubewalk itself failed, 4 inconclusive, 130 interrupted.
 `;
@@ -69,24 +63,6 @@ Examples:
   kubewalk walk snap.tar.gz outside/host 172.30.0.11:30080 --all-rules
   kubewalk walk snap.tar.gz --batch questions.jsonl -o jsonl
 `;
-
-function colorOption(): Option {
-  return new Option("--color <when>", "colour the text").choices(["auto", "always", "never"]).default("auto");
-}
-
-/** Loads the snapshot with progress on stderr, and warns of what could not be read in it. */
-async function open(host: Host, path: string): Promise<Session> {
-  const progress = progressLine(host.io, host.now);
-  try {
-    const session = await host.openSession(path, progress.show);
-    await progress.end();
-    await warnOfProblems(session.snapshot, host.io);
-    return session;
-  } catch (error) {
-    await progress.end();
-    throw error;
-  }
-}
 
 function walkCommand(program: Command, host: Host, done: (status: number) => void): void {
   program
@@ -199,6 +175,8 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   };
   walkCommand(program, host, done);
   showCommand(program, host, done);
+  doctorCommand(program, host, done);
+  diffCommand(program, host, done);
   for (const command of program.commands) command.copyInheritedSettings(program);
 
   try {

@@ -1,5 +1,7 @@
 /** The JSON Schemas that ship in the package, as text by file name. */
 import { z } from "zod";
+import { diffSchema } from "./diff.ts";
+import { findingsSchema } from "./doctor.ts";
 import { showSchema } from "./show.ts";
 import { fabricSchema, snapshotSchema } from "./snapshot.ts";
 import { answerSchema, questionSchema } from "./walk.ts";
@@ -8,6 +10,8 @@ const SCHEMAS: readonly [name: string, schema: z.ZodType][] = [
   ["kubewalk.walk.v1", answerSchema],
   ["kubewalk.walk-question.v1", questionSchema],
   ["kubewalk.show.v1", showSchema],
+  ["kubewalk.diff.v1", diffSchema],
+  ["kubewalk.findings.v1", findingsSchema],
   ["kubewalk.snapshot.v1", snapshotSchema],
   ["kubewalk.fabric.v1", fabricSchema],
 ];

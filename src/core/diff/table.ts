@@ -1,0 +1,237 @@
+/** Compares the chains and rules of one table of iptables or nftables. */
+import type { Source } from "../model/source.ts";
+import type { Renames } from "./canonical.ts";
+import { matchInOrder } from "./in-order.ts";
+import type { Tally } from "./tally.ts";
+import type { Piece } from "./types.ts";
+
+export interface ActualRule {
+  canonical: string;
+  /** As iptables-save or nft prints it. */
+  text(): string;
+  source: Source;
+}
+
+export interface ActualChain {
+  name: string;
+  /** What makes it a base chain: hook, priority, policy; null for a regular one. */
+  base: Piece | null;
+  rules: ActualRule[];
+  source: Source;
+}
+
+export interface WantedRule {
+  canonical(renames: Renames): string;
+  text: string;
+}
+
+export interface WantedChain {
+  owner: string;
+  name: string;
+  hashed: string | null;
+  optional: boolean;
+  base: Piece | null;
+  /** Null: its rules are claimed one by one. */
+  rules: WantedRule[] | null;
+}
+
+export interface WantedInChain {
+  owner: string;
+  chain: string;
+  optional: boolean;
+  rule: WantedRule;
+}
+
+export interface TableWork {
+  at: string;
+  /** Fields that name the table in every piece: backend, family, table. */
+  table: Piece;
+  chains: WantedChain[];
+  rules: WantedInChain[];
+  actual: ActualChain[];
+  /** Where what is missing would stand. */
+  listing: Source | null;
+  /** Stand-ins for hashed names of sets; those of chains are added. */
+  renames: Map<string, string>;
+  /** Whether the kernel has this chain by itself: a built-in chain with its first policy. */
+  ofKernel(chain: ActualChain): boolean;
+}
+
+/** Finds the chains whose names are hashes by what they hold, those first that refer to no other such chain. */
+function resolveHashed(work: TableWork): void {
+  const claimed = new Set(work.chains.filter((chain) => chain.hashed === null).map((chain) => chain.name));
+  const free = new Set(work.actual.filter((chain) => !claimed.has(chain.name)));
+  let open = work.chains.filter((chain) => chain.hashed !== null && chain.rules !== null);
+  const texts = new Map([...free].map((chain) => [chain, chain.rules.map((rule) => rule.canonical).join("\n")]));
+  for (;;) {
+    const left: WantedChain[] = [];
+    for (const chain of open) {
+      // A name that is as the claim says wins over what the chain holds.
+      const named = [...free].find((each) => each.name === chain.name);
+      const text = (chain.rules ?? []).map((rule) => rule.canonical(work.renames)).join("\n");
+      const found =
+        named ?? [...free].find((each) => each.name.startsWith(chain.hashed ?? "") && texts.get(each) === text);
+      if (found === undefined) {
+        left.push(chain);
+        continue;
+      }
+      free.delete(found);
+      work.renames.set(chain.name, found.name);
+      chain.name = found.name;
+    }
+    if (left.length === open.length) break;
+    open = left;
+  }
+  // What holds nothing that is there: beside the one that is left with its prefix, if there is just one, so that the rules tell the difference.
+  for (const chain of open) {
+    const rest = [...free].filter((each) => each.name.startsWith(chain.hashed ?? ""));
+    const rivals = open.filter((each) => each.hashed === chain.hashed);
+    if (rest.length !== 1 || rivals.length !== 1) continue;
+    free.delete(rest[0]!);
+    work.renames.set(chain.name, rest[0]!.name);
+    chain.name = rest[0]!.name;
+  }
+}
+
+/** Compares one table's chains, the rules of those that have one owner, and the rules of many owners in the others. */
+export function compareTable(work: TableWork, tally: Tally): void {
+  resolveHashed(work);
+  const there = new Map(work.actual.map((chain) => [chain.name, chain]));
+  const inChains = new Map<string, WantedInChain[]>();
+  for (const wanted of work.rules) {
+    const list = inChains.get(wanted.chain);
+    if (list === undefined) inChains.set(wanted.chain, [wanted]);
+    else list.push(wanted);
+  }
+  const seen = new Set<string>();
+  for (const chain of work.chains) {
+    // A chain that two owners want, such as a set-mark chain that each of them makes when it is missing.
+    const again = seen.has(chain.name);
+    const actual = there.get(chain.name);
+    if (actual === undefined) {
+      if (!chain.optional && !again) missingChain(work, chain, tally);
+      seen.add(chain.name);
+      continue;
+    }
+    seen.add(chain.name);
+    if (again) continue;
+    compareDeclaration(work, chain, actual, tally);
+    if (chain.rules !== null) compareOwned(work, chain, chain.rules, actual, tally);
+    else compareShared(work, inChains.get(chain.name) ?? [], actual, tally);
+  }
+  for (const actual of work.actual) {
+    if (seen.has(actual.name)) continue;
+    seen.add(actual.name);
+    if (work.ofKernel(actual)) tally.equal("kernel", work.at, "chain");
+    else tally.nobodys(work.at, "chain", chainText(work, actual), actual.source);
+    compareShared(work, inChains.get(actual.name) ?? [], actual, tally);
+  }
+  for (const [chain, wanted] of inChains) {
+    if (seen.has(chain)) continue;
+    for (const { owner, optional, rule } of wanted) {
+      if (!optional) tally.differs(owner, work.at, "rule", rulePiece(work, chain, rule.text), null, work.listing);
+    }
+  }
+}
+
+function rulePiece(work: TableWork, chain: string, rule: string): Piece {
+  return { ...work.table, chain, rule };
+}
+
+function chainText(work: TableWork, chain: ActualChain): string {
+  const base = chain.base === null ? "" : ` (${Object.values(chain.base).join(" ")})`;
+  return `${String(work.table["family"])} ${String(work.table["table"])} ${chain.name}${base}`;
+}
+
+function missingChain(work: TableWork, chain: WantedChain, tally: Tally): void {
+  const piece = { ...work.table, chain: chain.name, ...chain.base };
+  tally.differs(chain.owner, work.at, "chain", piece, null, work.listing);
+  for (const rule of chain.rules ?? [])
+    tally.differs(chain.owner, work.at, "rule", rulePiece(work, chain.name, rule.text), null, work.listing);
+}
+
+function compareDeclaration(work: TableWork, chain: WantedChain, actual: ActualChain, tally: Tally): void {
+  const same =
+    chain.base === null ||
+    (actual.base !== null && Object.entries(chain.base).every(([name, value]) => actual.base?.[name] === value));
+  if (same) tally.equal(chain.owner, work.at, "chain");
+  else {
+    const piece = (base: Piece | null): Piece => ({ ...work.table, chain: chain.name, ...base });
+    tally.differs(chain.owner, work.at, "chain", piece(chain.base), piece(actual.base), actual.source);
+  }
+}
+
+function compareOwned(
+  work: TableWork,
+  chain: WantedChain,
+  rules: readonly WantedRule[],
+  actual: ActualChain,
+  tally: Tally,
+): void {
+  const places = matchInOrder(
+    rules.map((rule) => rule.canonical(work.renames)),
+    actual.rules.map((rule) => rule.canonical),
+  );
+  let next = 0;
+  // Rules that are there but not wanted, up to `end`, each beside a wanted one that is missing at the same place.
+  const between = (missing: readonly WantedRule[], end: number): void => {
+    const extra = actual.rules.slice(next, end);
+    for (let k = 0; k < Math.max(missing.length, extra.length); k++) {
+      const want = missing[k];
+      const is = extra[k];
+      tally.differs(
+        chain.owner,
+        work.at,
+        "rule",
+        want === undefined ? null : rulePiece(work, chain.name, want.text),
+        is === undefined ? null : rulePiece(work, chain.name, is.text()),
+        is?.source ?? actual.source,
+      );
+    }
+  };
+  let missing: WantedRule[] = [];
+  let equal = 0;
+  rules.forEach((rule, i) => {
+    const place = places[i]!;
+    if (place < 0) {
+      missing.push(rule);
+      return;
+    }
+    between(missing, place);
+    missing = [];
+    equal++;
+    next = place + 1;
+  });
+  between(missing, actual.rules.length);
+  if (equal > 0) tally.equal(chain.owner, work.at, "rule", equal);
+}
+
+/** Each owner's rules in the order of its claims; what is left over is nobody's. */
+function compareShared(work: TableWork, wanted: readonly WantedInChain[], actual: ActualChain, tally: Tally): void {
+  const taken = new Set<number>();
+  const owners = new Map<string, WantedInChain[]>();
+  for (const each of wanted) {
+    const list = owners.get(each.owner);
+    if (list === undefined) owners.set(each.owner, [each]);
+    else list.push(each);
+  }
+  for (const [owner, claims] of owners) {
+    const free = actual.rules.map((_, i) => i).filter((i) => !taken.has(i));
+    const places = matchInOrder(
+      claims.map((claim) => claim.rule.canonical(work.renames)),
+      free.map((i) => actual.rules[i]!.canonical),
+    );
+    claims.forEach((claim, i) => {
+      const place = places[i]!;
+      if (place >= 0) {
+        taken.add(free[place]!);
+        tally.equal(owner, work.at, "rule");
+      } else if (!claim.optional) {
+        tally.differs(owner, work.at, "rule", rulePiece(work, actual.name, claim.rule.text), null, actual.source);
+      }
+    });
+  }
+  actual.rules.forEach((rule, i) => {
+    if (!taken.has(i)) tally.nobodys(work.at, "rule", rule.text(), rule.source);
+  });
+}
