@@ -5,6 +5,8 @@ import type { Proto } from "../core/model/walk.ts";
 import type { Asked } from "../core/names/to.ts";
 import { diffCommand } from "./define/diff.ts";
 import { doctorCommand } from "./define/doctor.ts";
+import { ipamCommand } from "./define/ipam.ts";
+import { renderCommand } from "./define/render.ts";
 import { colorOption, open, type Host } from "./define/shared.ts";
 import { EXIT, OutputClosed, UsageError } from "./exit.ts";
 import type { Extras } from "./resolve.ts";
@@ -48,6 +50,7 @@ Examples:
   kubewalk show snap.tar.gz n1/host                          everything of one namespace
   kubewalk doctor snap.tar.gz                                what is wrong, who is hurt, what mends it
   kubewalk diff snap.tar.gz                                  what the nodes have against what they should have
+  kubewalk ipam snap.tar.gz                                  who has which addresses, and who gets the next
 
 Exit status: 0 answered, 1 failed or mixed, 2 usage, 3 kubewalk itself failed, 4 inconclusive, 130 interrupted.
 `;
@@ -177,6 +180,8 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   showCommand(program, host, done);
   doctorCommand(program, host, done);
   diffCommand(program, host, done);
+  renderCommand(program, host, done);
+  ipamCommand(program, host, done);
   for (const command of program.commands) command.copyInheritedSettings(program);
 
   try {

@@ -62,6 +62,7 @@ export function compareNftables(
         name: claim.state.chain,
         hashed: claim.hashed ?? null,
         optional: claim.optional === true,
+        freeOrder: claim.freeOrder ?? 0,
         base: claim.state.base,
         rules: claim.rules?.map(wantedRule) ?? null,
       });

@@ -22,8 +22,10 @@ interface ActualSet {
 function content(set: SetState): string {
   if (set.backend === "ipset") return `${set.type} ${set.family ?? ""}\n${set.elements.toSorted().join("\n")}`;
   const shape = [set.isMap, set.keyTypes.join("."), set.valueType ?? ""].join(" ");
-  const flags = (set.flags ?? []).toSorted();
-  return `${shape} ${flags.join(",")}\n${flags.includes("dynamic") ? "" : elementsCanonical(set.elements)}`;
+  // nft 1.0.6 does not print `dynamic` in JSON; packets fill what is dynamic, and what runs out of time.
+  const flags = (set.flags ?? []).filter((flag) => flag !== "dynamic").toSorted();
+  const filled = flags.includes("timeout") || set.flags?.includes("dynamic") === true;
+  return `${shape} ${flags.join(",")}\n${filled ? "" : elementsCanonical(set.elements)}`;
 }
 
 const keyOf = (set: SetState): string =>

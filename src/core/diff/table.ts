@@ -33,6 +33,8 @@ export interface WantedChain {
   base: Piece | null;
   /** Null: its rules are claimed one by one. */
   rules: WantedRule[] | null;
+  /** So many of the first rules may stand in any order. */
+  freeOrder: number;
 }
 
 export interface WantedInChain {
@@ -93,6 +95,22 @@ function resolveHashed(work: TableWork): void {
   }
 }
 
+/**
+ * Empty chains that a program no longer uses and will remove: an optional claim on an empty chain of a hashed name owns all that are left
+ * with its prefix.
+ */
+function leftovers(work: TableWork, seen: Set<string>, tally: Tally): void {
+  const claims = work.chains.filter((chain) => chain.optional && chain.hashed !== null && chain.rules?.length === 0);
+  if (claims.length === 0) return;
+  for (const actual of work.actual) {
+    if (seen.has(actual.name) || actual.rules.length > 0 || actual.base !== null) continue;
+    const owner = claims.find((chain) => actual.name.startsWith(chain.hashed ?? ""))?.owner;
+    if (owner === undefined) continue;
+    seen.add(actual.name);
+    tally.equal(owner, work.at, "chain");
+  }
+}
+
 /** Compares one table's chains, the rules of those that have one owner, and the rules of many owners in the others. */
 export function compareTable(work: TableWork, tally: Tally): void {
   resolveHashed(work);
@@ -116,9 +134,10 @@ export function compareTable(work: TableWork, tally: Tally): void {
     seen.add(chain.name);
     if (again) continue;
     compareDeclaration(work, chain, actual, tally);
-    if (chain.rules !== null) compareOwned(work, chain, chain.rules, actual, tally);
+    if (chain.rules !== null) compareOwned(work, chain, actual, tally);
     else compareShared(work, inChains.get(chain.name) ?? [], actual, tally);
   }
+  leftovers(work, seen, tally);
   for (const actual of work.actual) {
     if (seen.has(actual.name)) continue;
     seen.add(actual.name);
@@ -161,13 +180,27 @@ function compareDeclaration(work: TableWork, chain: WantedChain, actual: ActualC
   }
 }
 
-function compareOwned(
-  work: TableWork,
-  chain: WantedChain,
-  rules: readonly WantedRule[],
-  actual: ActualChain,
-  tally: Tally,
-): void {
+/** The wanted rules, those of free order in the order in which the chain has them; of these, the missing ones come last. */
+function inActualOrder(work: TableWork, chain: WantedChain, actual: ActualChain): readonly WantedRule[] {
+  const rules = chain.rules ?? [];
+  if (chain.freeOrder < 2) return rules;
+  const places = new Map<string, number[]>();
+  // From the last on, so that the first place is the one popped first.
+  for (let i = actual.rules.length - 1; i >= 0; i--) {
+    const list = places.get(actual.rules[i]!.canonical);
+    if (list === undefined) places.set(actual.rules[i]!.canonical, [i]);
+    else list.push(i);
+  }
+  const placed = rules.slice(0, chain.freeOrder).map((rule) => ({
+    rule,
+    place: places.get(rule.canonical(work.renames))?.pop() ?? Number.POSITIVE_INFINITY,
+  }));
+  placed.sort((a, b) => (a.place === b.place ? 0 : a.place - b.place));
+  return [...placed.map(({ rule }) => rule), ...rules.slice(chain.freeOrder)];
+}
+
+function compareOwned(work: TableWork, chain: WantedChain, actual: ActualChain, tally: Tally): void {
+  const rules = inActualOrder(work, chain, actual);
   const places = matchInOrder(
     rules.map((rule) => rule.canonical(work.renames)),
     actual.rules.map((rule) => rule.canonical),

@@ -132,6 +132,7 @@ export function compareXtables(ns: Namespace, claims: readonly Claim[], renames:
             name: claim.state.chain,
             hashed: claim.hashed ?? null,
             optional: claim.optional === true,
+            freeOrder: claim.freeOrder ?? 0,
             base: typeof policy === "string" ? { policy } : null,
             rules: rules === null ? null : parsed.chains[i]!.map((rule) => wantedRule(rule, claim.state.chain)),
           };

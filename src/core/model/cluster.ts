@@ -36,19 +36,38 @@ export interface ServicePort {
   nodePort: number | null;
 }
 
+/** What a load balancer gave a Service: an entry of status.loadBalancer.ingress that has an address. */
+export interface LoadBalancerIngress {
+  ip: string;
+  /** VIP: packets arrive with this destination; Proxy: with a node's or pod's (KEP-1860). VIP when not said. */
+  ipMode: string;
+}
+
 export interface Service extends ObjectMeta {
   type: string;
+  /** IPv4, IPv6, in the order of clusterIPs; empty or absent when the object does not say. */
+  ipFamilies?: string[];
   /** Empty for headless (`None`) and ExternalName. */
   clusterIPs: string[];
   headless: boolean;
   externalName: string | null;
   externalIPs: string[];
   loadBalancerIPs: string[];
+  /** The same, with how packets reach them; absent: all are VIPs. */
+  loadBalancerIngress?: LoadBalancerIngress[];
+  /** Clients that may use the load balancer, as prefixes; empty or absent for all. */
+  loadBalancerSourceRanges?: string[];
+  /** Where the load balancer asks a node for its health; null or absent for nowhere. */
+  healthCheckNodePort?: number | null;
   ports: ServicePort[];
   selector: Record<string, string>;
   sessionAffinity: string;
+  /** How long a client stays with its endpoint under ClientIP, in seconds; absent: 10800. */
+  sessionAffinitySeconds?: number;
   externalTrafficPolicy: string;
   internalTrafficPolicy: string;
+  /** PreferClose, PreferSameZone, PreferSameNode; null or absent when not said. */
+  trafficDistribution?: string | null;
 }
 
 export interface Endpoint {
@@ -58,6 +77,9 @@ export interface Endpoint {
   terminating: boolean;
   node: string | null;
   hostname: string | null;
+  zone?: string | null;
+  /** Zones and nodes whose clients should use it; empty or absent for no hint. */
+  hints?: { zones: string[]; nodes: string[] };
   pod: { namespace: string; name: string } | null;
 }
 
@@ -71,6 +93,12 @@ export interface EndpointSlice extends ObjectMeta {
 export interface Node extends ObjectMeta {
   addresses: { type: string; address: string }[];
   podCIDRs: string[];
+  /** Version of its kubelet, `v1.34.4`; empty or absent when the object does not say. */
+  kubeletVersion?: string;
+  /** `6.18.44`; empty or absent when the object does not say. */
+  kernelVersion?: string;
+  /** Processors; null or absent when the object does not say. */
+  cpus?: number | null;
 }
 
 export interface Cluster {

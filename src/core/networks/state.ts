@@ -136,6 +136,8 @@ export type SetState =
       keyTypes: string[];
       valueType: string | null;
       flags?: string[];
+      /** Seconds after which an element is gone. */
+      timeout?: number;
       /** Elements in nft's JSON shape; order means nothing. */
       elements: NftJson[];
     };

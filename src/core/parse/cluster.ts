@@ -132,7 +132,8 @@ function parseServicePort(doc: JsonDoc, o: JsonObject): ServicePort {
 
 function parseService(doc: JsonDoc, o: JsonObject): Service {
   const spec = part(doc, o, "spec");
-  const balancer = part(doc, part(doc, o, "status"), "loadBalancer");
+  const ingress = objects(doc, part(doc, part(doc, o, "status"), "loadBalancer"), "ingress");
+  const affinity = part(doc, part(doc, spec, "sessionAffinityConfig"), "clientIP");
   const single = text(doc, spec, "clusterIP");
   const all = strings(doc, spec, "clusterIPs");
   const clusterIPs = all.length > 0 || single === null ? all : [single];
@@ -141,14 +142,23 @@ function parseService(doc: JsonDoc, o: JsonObject): Service {
     type: text(doc, spec, "type") ?? "ClusterIP",
     clusterIPs: clusterIPs.filter((ip) => ip !== "None" && ip !== ""),
     headless: clusterIPs.includes("None"),
+    ipFamilies: strings(doc, spec, "ipFamilies"),
     externalName: text(doc, spec, "externalName") || null,
     externalIPs: strings(doc, spec, "externalIPs"),
-    loadBalancerIPs: each(doc, objects(doc, balancer, "ingress"), "ip"),
+    loadBalancerIPs: each(doc, ingress, "ip"),
+    loadBalancerIngress: ingress
+      .map((i) => ({ ip: text(doc, i, "ip") ?? "", ipMode: text(doc, i, "ipMode") ?? "VIP" }))
+      .filter((i) => i.ip !== ""),
+    loadBalancerSourceRanges: strings(doc, spec, "loadBalancerSourceRanges"),
+    healthCheckNodePort: port(doc, spec, "healthCheckNodePort"),
     ports: objects(doc, spec, "ports").map((p) => parseServicePort(doc, p)),
     selector: stringMap(doc, spec, "selector"),
     sessionAffinity: text(doc, spec, "sessionAffinity") ?? "None",
+    // Three hours (core/v1 DefaultClientIPServiceAffinitySeconds).
+    sessionAffinitySeconds: optional(doc, affinity, "timeoutSeconds", "integer") ?? 10800,
     externalTrafficPolicy: text(doc, spec, "externalTrafficPolicy") ?? "Cluster",
     internalTrafficPolicy: text(doc, spec, "internalTrafficPolicy") ?? "Cluster",
+    trafficDistribution: text(doc, spec, "trafficDistribution") || null,
   };
 }
 
@@ -157,6 +167,7 @@ function parseEndpoint(doc: JsonDoc, o: JsonObject): Endpoint {
   // "A nil value should be interpreted as true"; serving: "consumers should defer to the ready condition" (discovery/v1).
   const ready = optional(doc, conditions, "ready", "boolean") ?? true;
   const target = part(doc, o, "targetRef");
+  const hints = part(doc, o, "hints");
   const isPod = text(doc, target, "kind") === "Pod";
   return {
     addresses: strings(doc, o, "addresses"),
@@ -165,6 +176,11 @@ function parseEndpoint(doc: JsonDoc, o: JsonObject): Endpoint {
     terminating: flag(doc, conditions, "terminating"),
     node: text(doc, o, "nodeName"),
     hostname: text(doc, o, "hostname"),
+    zone: text(doc, o, "zone"),
+    hints: {
+      zones: each(doc, objects(doc, hints, "forZones"), "name"),
+      nodes: each(doc, objects(doc, hints, "forNodes"), "name"),
+    },
     pod: isPod ? { namespace: text(doc, target, "namespace") ?? "", name: field(doc, target, "name", "string") } : null,
   };
 }
@@ -188,13 +204,20 @@ function parseNode(doc: JsonDoc, o: JsonObject): Node {
   const spec = part(doc, o, "spec");
   const many = strings(doc, spec, "podCIDRs");
   const one = text(doc, spec, "podCIDR");
+  const status = part(doc, o, "status");
+  const info = part(doc, status, "nodeInfo");
+  // A quantity; a node's own count is a whole number.
+  const cpus = text(doc, part(doc, status, "capacity"), "cpu") ?? "";
   return {
     ...parseMeta(doc, o),
-    addresses: objects(doc, part(doc, o, "status"), "addresses").map((a) => ({
+    addresses: objects(doc, status, "addresses").map((a) => ({
       type: field(doc, a, "type", "string"),
       address: field(doc, a, "address", "string"),
     })),
     podCIDRs: many.length > 0 || one === null || one === "" ? many : [one],
+    kubeletVersion: text(doc, info, "kubeletVersion") ?? "",
+    kernelVersion: text(doc, info, "kernelVersion") ?? "",
+    cpus: /^\d+$/.test(cpus) ? Number(cpus) : null,
   };
 }
 

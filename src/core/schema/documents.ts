@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { diffSchema } from "./diff.ts";
 import { findingsSchema } from "./doctor.ts";
+import { ipamSchema } from "./ipam.ts";
 import { showSchema } from "./show.ts";
 import { fabricSchema, snapshotSchema } from "./snapshot.ts";
 import { answerSchema, questionSchema } from "./walk.ts";
@@ -12,6 +13,7 @@ const SCHEMAS: readonly [name: string, schema: z.ZodType][] = [
   ["kubewalk.show.v1", showSchema],
   ["kubewalk.diff.v1", diffSchema],
   ["kubewalk.findings.v1", findingsSchema],
+  ["kubewalk.ipam.v1", ipamSchema],
   ["kubewalk.snapshot.v1", snapshotSchema],
   ["kubewalk.fabric.v1", fabricSchema],
 ];
