@@ -71,6 +71,7 @@ export function compareNftables(
         owner: claim.owner,
         chain: claim.chain.chain,
         optional: claim.optional === true,
+        freeOrder: claim.freeOrder === true,
         rule: wantedRule(claim.state),
       });
     }

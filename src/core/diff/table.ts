@@ -41,6 +41,8 @@ export interface WantedInChain {
   owner: string;
   chain: string;
   optional: boolean;
+  /** It may stand anywhere among its owner's. */
+  freeOrder: boolean;
   rule: WantedRule;
 }
 
@@ -239,6 +241,12 @@ function compareOwned(work: TableWork, chain: WantedChain, actual: ActualChain, 
   if (equal > 0) tally.equal(chain.owner, work.at, "rule", equal);
 }
 
+/** The first place of a rule that nobody has taken. */
+function anywhere(work: TableWork, claim: WantedInChain, actual: ActualChain, taken: ReadonlySet<number>): number {
+  const canonical = claim.rule.canonical(work.renames);
+  return actual.rules.findIndex((rule, i) => !taken.has(i) && rule.canonical === canonical);
+}
+
 /** Each owner's rules in the order of its claims; what is left over is nobody's. */
 function compareShared(work: TableWork, wanted: readonly WantedInChain[], actual: ActualChain, tally: Tally): void {
   const taken = new Set<number>();
@@ -254,10 +262,11 @@ function compareShared(work: TableWork, wanted: readonly WantedInChain[], actual
       claims.map((claim) => claim.rule.canonical(work.renames)),
       free.map((i) => actual.rules[i]!.canonical),
     );
+    for (const place of places) if (place >= 0) taken.add(free[place]!);
     claims.forEach((claim, i) => {
-      const place = places[i]!;
+      const place = places[i]! >= 0 ? free[places[i]!]! : claim.freeOrder ? anywhere(work, claim, actual, taken) : -1;
       if (place >= 0) {
-        taken.add(free[place]!);
+        taken.add(place);
         tally.equal(owner, work.at, "rule");
       } else if (!claim.optional) {
         tally.differs(owner, work.at, "rule", rulePiece(work, actual.name, claim.rule.text), null, actual.source);

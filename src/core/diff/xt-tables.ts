@@ -141,6 +141,7 @@ export function compareXtables(ns: Namespace, claims: readonly Claim[], renames:
           owner: claim.owner,
           chain: claim.chain.chain,
           optional: claim.optional === true,
+          freeOrder: claim.freeOrder === true,
           rule: wantedRule(parsed.rules[i]!, claim.chain.chain),
         })),
         actual,

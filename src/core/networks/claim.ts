@@ -47,8 +47,8 @@ export type ChainName =
  * to `rule` claims: built-in chains are of the kernel, and the rules in them of many owners. Rules that one owner has in such a chain
  * stand there in the order of its claims. `hashed`: the name is a prefix and a hash that only the program can compute; the chain or
  * set is matched by what it holds among those whose names begin with that prefix (`name`, `chain` are then stand-ins, by which rules
- * of the same owner refer to it). `freeOrder`: so many of the chain's first rules may stand in any order among each other, because the
- * program writes them from a map that has none.
+ * of the same owner refer to it). `freeOrder` of a chain: so many of its first rules may stand in any order among each other, because the
+ * program writes them from a map that has none; of a rule: it may stand anywhere among its owner's.
  */
 export type Claim = Claimed & { optional?: boolean } & (
     | { kind: "link"; state: LinkState }
@@ -59,6 +59,6 @@ export type Claim = Claimed & { optional?: boolean } & (
     | { kind: "fdb"; state: FdbState }
     | { kind: "sysctl"; state: SysctlState }
     | { kind: "chain"; state: ChainState; rules: RuleState[] | null; hashed?: string; freeOrder?: number }
-    | { kind: "rule"; chain: ChainName; state: RuleState }
+    | { kind: "rule"; chain: ChainName; state: RuleState; freeOrder?: true }
     | { kind: "set"; state: SetState; hashed?: string }
   );

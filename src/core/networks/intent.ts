@@ -1,10 +1,15 @@
 /** Everything that is intended on one machine: by every network, by the machine itself, and by the kernel from these. */
 import type { Namespace } from "../model/namespace.ts";
 import type { Claim } from "./claim.ts";
+import { peerRoutes } from "./cni/peer-routes.ts";
 import { kernelClaims } from "./kernel.ts";
 import { machineClaims } from "./machine.ts";
 import { NETWORKS } from "./registry.ts";
 import type { Machine, Site } from "./site.ts";
+import type { RouteState } from "./state.ts";
+
+const routeKey = (at: string, route: RouteState): string =>
+  `${at} ${route.family} ${route.table} ${route.dst} ${route.metric}`;
 
 /**
  * All claims on a machine's namespaces. `namespaces` are those that were recorded of it: the kernel derives its part from the devices
@@ -13,9 +18,15 @@ import type { Machine, Site } from "./site.ts";
 export function intentOf(site: Site, machine: Machine, namespaces: readonly Namespace[]): Claim[] {
   const claims = NETWORKS.flatMap((network) => network.intend(site, machine));
   const host = namespaces.find((ns) => ns.place === machine.place);
-  return [
+  const programs = [
     ...claims,
+    ...peerRoutes(site, machine),
     ...(host === undefined ? [] : machineClaims(machine, host)),
-    ...namespaces.flatMap((ns) => kernelClaims(ns)),
   ];
+  const taken = new Set(programs.flatMap((claim) => (claim.kind === "route" ? [routeKey(claim.at, claim.state)] : [])));
+  // A route that a program puts in the place of the kernel's own (the ptp plugin does) is the program's.
+  const derived = namespaces
+    .flatMap((ns) => kernelClaims(ns))
+    .filter((claim) => claim.kind !== "route" || !taken.has(routeKey(claim.at, claim.state)));
+  return [...programs, ...derived];
 }

@@ -1,8 +1,9 @@
 /** Every network that kubewalk knows. */
 import { cni } from "./cni/index.ts";
+import { dockerBridge } from "./docker-bridge/index.ts";
 import { flannel } from "./flannel/index.ts";
 import { kubeProxy } from "./kube-proxy/index.ts";
 import { kubelet } from "./kubelet.ts";
 import type { Network } from "./network.ts";
 
-export const NETWORKS: readonly Network[] = [kubelet, kubeProxy, flannel, cni];
+export const NETWORKS: readonly Network[] = [kubelet, kubeProxy, flannel, cni, dockerBridge];

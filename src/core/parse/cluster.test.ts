@@ -109,6 +109,39 @@ describe("services", () => {
   });
 });
 
+test("services: what decides who is let in, for how long, and from where", () => {
+  expect(
+    service(
+      {
+        ipFamilies: ["IPv6", "IPv4"],
+        loadBalancerSourceRanges: ["203.0.113.0/28"],
+        healthCheckNodePort: 32000,
+        sessionAffinityConfig: { clientIP: { timeoutSeconds: 600 } },
+        trafficDistribution: "PreferClose",
+      },
+      { loadBalancer: { ingress: [{ ip: "192.0.2.1" }, { ip: "192.0.2.2", ipMode: "Proxy" }, { hostname: "lb" }] } },
+    ),
+  ).toMatchObject({
+    ipFamilies: ["IPv6", "IPv4"],
+    loadBalancerIngress: [
+      { ip: "192.0.2.1", ipMode: "VIP" },
+      { ip: "192.0.2.2", ipMode: "Proxy" },
+    ],
+    loadBalancerSourceRanges: ["203.0.113.0/28"],
+    healthCheckNodePort: 32000,
+    sessionAffinitySeconds: 600,
+    trafficDistribution: "PreferClose",
+  });
+  expect(service({})).toMatchObject({
+    ipFamilies: [],
+    loadBalancerIngress: [],
+    loadBalancerSourceRanges: [],
+    healthCheckNodePort: null,
+    sessionAffinitySeconds: 10800,
+    trafficDistribution: null,
+  });
+});
+
 test("endpoint slices: absent conditions mean ready, serving as ready", () => {
   const { endpointSlices } = read("endpointslices.discovery.k8s.io", {
     kind: "EndpointSlice",
@@ -117,7 +150,12 @@ test("endpoint slices: absent conditions mean ready, serving as ready", () => {
     ports: [{ name: "", port: 80, protocol: "TCP" }, { port: null }],
     endpoints: [
       { addresses: ["10.244.0.2"], nodeName: "n1", targetRef: { kind: "Pod", namespace: "shop", name: "web-1" } },
-      { addresses: ["10.244.0.3"], conditions: { ready: false, serving: true, terminating: true } },
+      {
+        addresses: ["10.244.0.3"],
+        conditions: { ready: false, serving: true, terminating: true },
+        zone: "a",
+        hints: { forZones: [{ name: "a" }, { name: "b" }], forNodes: [{ name: "n1" }] },
+      },
       { addresses: ["10.244.0.4"], conditions: { ready: false }, targetRef: { kind: "Node", name: "n1" } },
     ],
   });
@@ -125,8 +163,24 @@ test("endpoint slices: absent conditions mean ready, serving as ready", () => {
     service: "web",
     ports: [{ name: "", port: 80, protocol: "TCP" }, { port: null }],
     endpoints: [
-      { ready: true, serving: true, terminating: false, node: "n1", pod: { namespace: "shop", name: "web-1" } },
-      { ready: false, serving: true, terminating: true, node: null, pod: null },
+      {
+        ready: true,
+        serving: true,
+        terminating: false,
+        node: "n1",
+        zone: null,
+        hints: { zones: [], nodes: [] },
+        pod: { namespace: "shop", name: "web-1" },
+      },
+      {
+        ready: false,
+        serving: true,
+        terminating: true,
+        node: null,
+        zone: "a",
+        hints: { zones: ["a", "b"], nodes: ["n1"] },
+        pod: null,
+      },
       { ready: false, serving: false, terminating: false, pod: null },
     ],
   });
@@ -137,12 +191,19 @@ test("nodes", () => {
     kind: "Node",
     metadata: { name: "n1" },
     spec: { podCIDR: "10.244.1.0/24" },
-    status: { addresses: [{ type: "InternalIP", address: "172.30.0.11" }] },
+    status: {
+      addresses: [{ type: "InternalIP", address: "172.30.0.11" }],
+      capacity: { cpu: "8" },
+      nodeInfo: { kubeletVersion: "v1.34.4", kernelVersion: "6.18.44" },
+    },
   });
   expect(nodes[0]).toMatchObject({
     namespace: "",
     addresses: [{ type: "InternalIP", address: "172.30.0.11" }],
     podCIDRs: ["10.244.1.0/24"],
+    kubeletVersion: "v1.34.4",
+    kernelVersion: "6.18.44",
+    cpus: 8,
   });
 });
 

@@ -16,17 +16,24 @@ import {
   ZERO,
 } from "./iptables/characters.ts";
 import { RuleReader } from "./iptables/rule-reader.ts";
+import type { Block, SaveMemory, TableMemory } from "./iptables/save-memory.ts";
 import { Literal, SaveText } from "./iptables/save-text.ts";
+import { SharedChain } from "./iptables/shared-chain.ts";
 import { Malformed, shorten } from "./iptables/words.ts";
 
 /**
  * Reads one save. `file` is its path in the snapshot; `family` chooses iptables or ip6tables. The backend is nft when the header says
  * `(nf_tables)`, as iptables-nft-save's does since 1.8.0, otherwise legacy. Equal matches and targets of different rules may be one
- * object.
+ * object. `memory`: what was learned from other nodes' saves; equal chains are then one, and this save is learned from in turn.
  * Throws ParseError with the line when the text is not what iptables-save prints, or when a table lacks its COMMIT.
  */
-export function parseIptablesSave(text: string, file: string, family: "ip" | "ip6"): XtRuleset {
-  const reader = new SaveReader(text, file, family);
+export function parseIptablesSave(
+  text: string,
+  file: string,
+  family: "ip" | "ip6",
+  memory: SaveMemory | null = null,
+): XtRuleset {
+  const reader = new SaveReader(text, file, family, memory);
   try {
     return reader.read();
   } catch (error) {
@@ -56,12 +63,29 @@ class SaveReader {
   private chain: XtChain | null = null;
   private readonly pending: XtRule[] = [];
   private count = 0;
+  private readonly memory: SaveMemory | null;
+  /** What this save teaches, by table; of the table being read, `blocks`. */
+  private readonly learned = new Map<string, TableMemory>();
+  private blocks: (Block | undefined)[] = [];
+  private before: TableMemory | undefined;
+  /** Chains that the remembered table has and this one lacks; null until a rule comes. */
+  private lacking: ReadonlySet<string> | null = null;
+  /** Bytes of rules that were remembered. */
+  private known = 0;
+  /** Number of `chain`, where its rules begin, and on which line. */
+  private chainNumber = -1;
+  private blockStart = 0;
+  private blockLine = 0;
+  /** Where the line being read begins. */
+  private lineStart = 0;
   /** Counters before the rule being read. */
   private packetCount: number | null = null;
   private byteCount: number | null = null;
 
-  constructor(text: string, file: string, family: "ip" | "ip6") {
-    this.text = new SaveText(text);
+  constructor(text: string, file: string, family: "ip" | "ip6", memory: SaveMemory | null) {
+    this.memory = memory;
+    // Of a save like one that is remembered little is kept: that little must not hold on to the whole text.
+    this.text = new SaveText(text, memory?.text != null);
     this.bytes = this.text.bytes;
     this.ruleset = { file, family, backend: "legacy", tables: [] };
     this.options = new RuleReader(this.text, family === "ip6");
@@ -71,6 +95,7 @@ class SaveReader {
   read(): XtRuleset {
     const { bytes, text } = this;
     while (this.pos < text.length) {
+      this.lineStart = this.pos;
       const first = bytes[this.pos];
       if (first === OPEN_BRACKET) this.countedRule();
       else if (first === DASH) this.uncountedRule();
@@ -81,7 +106,10 @@ class SaveReader {
       this.pos++;
       this.line++;
     }
-    if (this.table === null) return this.ruleset;
+    if (this.table === null) {
+      this.memory?.learn(text, this.learned, this.known);
+      return this.ruleset;
+    }
     // `line` is that after the last.
     this.line--;
     throw new Malformed(
@@ -117,7 +145,11 @@ class SaveReader {
     if (this.ruleset.tables.some((each) => each.name === name))
       throw new Malformed(`expected each table once, found ${name} again`);
     // Of kube-proxy's, a chain and its rules take about 500 bytes.
-    this.chains = new ChainNames(this.text, (this.text.length - this.pos) >>> 9);
+    this.before = this.memory?.tables.get(name);
+    this.chains = new ChainNames(this.text, (this.text.length - this.pos) >>> 9, this.before?.names ?? null);
+    this.lacking = null;
+    this.blocks = [];
+    if (this.memory !== null) this.learned.set(name, { names: this.chains, blocks: this.blocks });
     this.table = { name, line: this.line, chains: this.chains.chains };
     this.ruleset.tables.push(this.table);
     this.options.table(this.chains);
@@ -128,7 +160,8 @@ class SaveReader {
       throw new Malformed(`expected *table, :chain, -A, COMMIT or a # comment, found ${shorten(line)}`);
     if (this.table === null) throw new Malformed("expected COMMIT within a table");
     this.flush();
-    for (const chain of this.table.chains) if (chain.rules === NO_RULES) chain.rules = [];
+    for (const chain of this.table.chains)
+      if (!(chain instanceof SharedChain) && chain.rules === NO_RULES) chain.rules = [];
     this.chain = null;
     this.table = null;
   }
@@ -139,18 +172,13 @@ class SaveReader {
     if (this.table === null) throw new Malformed("expected chains within a table: a line with * must come first");
     const start = this.pos + 1;
     const end = text.wordEnd(start);
-    const chain: XtChain = {
-      name: text.slice(start, end),
-      line: this.line,
-      policy: null,
-      packets: 0,
-      bytes: 0,
-      rules: NO_RULES,
-    };
-    if (end > start && text.has(USER_CHAIN, end)) this.pos = end + USER_CHAIN.length - 1;
-    else this.declaration(chain, this.restOfLine());
-    if (!this.chains.declare(chain, start, end))
-      throw new Malformed(`expected each chain once, found ${shorten(chain.name)} again`);
+    const declared = this.chains.declare(start, end, (name) => {
+      const chain: XtChain = { name, line: this.line, policy: null, packets: 0, bytes: 0, rules: NO_RULES };
+      if (end > start && text.has(USER_CHAIN, end)) this.pos = end + USER_CHAIN.length - 1;
+      else this.declaration(chain, this.restOfLine());
+      return chain;
+    });
+    if (!declared) throw new Malformed(`expected each chain once, found ${shorten(text.slice(start, end))} again`);
   }
 
   /** Fills in policy and counters of any other declaration. */
@@ -205,7 +233,9 @@ class SaveReader {
       throw new Malformed(`expected -A and a chain, found ${shorten(this.restOfLine() || "the end of the line")}`);
     }
     const options = this.options;
-    this.pos = options.read(this.enterChain(start + 3));
+    const afterName = this.enterChain(start + 3);
+    if (this.before !== undefined && this.count === 0 && this.shareBlock()) return;
+    this.pos = options.read(afterName);
     this.pending[this.count++] = {
       line: this.line,
       packets: this.packetCount,
@@ -229,19 +259,89 @@ class SaveReader {
       );
     }
     if (chain !== this.chain) {
+      const { end } = this.chains;
       this.flush();
       this.chain = chain;
+      this.chainNumber = this.chains.currentNumber;
+      this.blockStart = this.lineStart;
+      this.blockLine = this.line;
+      return end;
     }
     return this.chains.end;
+  }
+
+  /**
+   * Takes the rules of the chain just entered from the remembered save, when they stand there as they do here; moves to the newline of the
+   * last one.
+   */
+  private shareBlock(): boolean {
+    const { chain, text, memory, before, chains } = this;
+    const block = chains.currentBefore < 0 ? undefined : before?.blocks[chains.currentBefore];
+    const other = memory?.text;
+    if (
+      chain === null ||
+      chain instanceof SharedChain ||
+      chain.rules !== NO_RULES ||
+      block === undefined ||
+      other == null
+    )
+      return false;
+    const length = block.end - block.start;
+    const end = this.blockStart + length;
+    if (end > text.length || !text.sameAs(this.blockStart, other, block.start, length)) return false;
+    // More rules of the chain may follow here, or jumps lead to what is not here.
+    if (this.continues(end, chain.name.length)) return false;
+    this.lacking ??= chains.missing();
+    const { lacking } = this;
+    if (lacking.size > 0 && block.rules.some(({ target }) => "chain" in target && lacking.has(target.chain)))
+      return false;
+    const number = chains.currentNumber;
+    const shift = this.blockLine - block.line;
+    const shared = new SharedChain(chain, block.rules, shift);
+    chains.chains[number] = shared;
+    // The rules keep the lines that they were read with, and so does the block.
+    this.blocks[number] = { ...block, start: this.blockStart, end };
+    this.chain = null;
+    this.known += length;
+    this.line = this.blockLine + block.lines - 1;
+    this.pos = end - 1;
+    return true;
+  }
+
+  /** Whether the line at `at` is a rule of the chain whose rules begin at `blockStart`. */
+  private continues(at: number, nameLength: number): boolean {
+    const { bytes, text } = this;
+    const nameAt = (line: number): number => {
+      if (bytes[line] !== OPEN_BRACKET) return line + 3;
+      let i = line;
+      while (i < text.length && bytes[i] !== SPACE) i++;
+      return i + 4;
+    };
+    const there = nameAt(at);
+    if (there + nameLength >= text.length || (bytes[at] !== OPEN_BRACKET && bytes[at] !== DASH)) return false;
+    const code = bytes[there + nameLength]!;
+    return (code === SPACE || code === NEWLINE) && text.same(there, nameAt(this.blockStart), nameLength);
   }
 
   /** Gives the rules read last to their chain. */
   private flush(): void {
     const chain = this.chain;
     if (chain === null) return;
-    if (chain.rules === NO_RULES) chain.rules = fitted(this.pending, this.count);
-    else for (let i = 0; i < this.count; i++) chain.rules.push(this.pending[i]!);
+    if (chain.rules === NO_RULES) {
+      chain.rules = fitted(this.pending, this.count);
+      this.remember(chain.rules);
+    } else {
+      for (let i = 0; i < this.count; i++) chain.rules.push(this.pending[i]!);
+      this.blocks[this.chainNumber] = undefined;
+    }
     this.count = 0;
+  }
+
+  /** Remembers where the rules stand that were just read: up to the line being read. */
+  private remember(rules: readonly XtRule[]): void {
+    if (this.memory === null) return;
+    const { blockStart: start, blockLine: line } = this;
+    this.blocks[this.chainNumber] = { start, end: this.lineStart, line, lines: this.line - line, rules };
   }
 }
 

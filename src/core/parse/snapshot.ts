@@ -5,6 +5,7 @@ import type { Fabric, Snapshot } from "../model/snapshot.ts";
 import { ParseError } from "../model/source.ts";
 import { CLUSTER_RESOURCES, emptyCluster, parseClusterResource } from "./cluster.ts";
 import { parseFabric } from "./fabric.ts";
+import { SaveMemories } from "./iptables/save-memory.ts";
 import { parseSnapshotJson, type SnapshotInfo } from "./snapshot-json.ts";
 import type { SnapshotFiles } from "./snapshot/aspect-reader.ts";
 import { LineReader } from "./snapshot/line-reader.ts";
@@ -96,8 +97,9 @@ export function assembleSnapshot(files: SnapshotFiles, onProgress?: (progress: P
   const total = all.reduce((n, each) => n + 1 + each.netns.length, 0);
   const namespaces: Namespace[] = [];
   let done = 0;
+  const saves = new SaveMemories();
   for (const each of all) {
-    const read = readNode(files, each, problems, (place) => onProgress?.({ done: ++done, total, place }));
+    const read = readNode(files, each, problems, saves, (place) => onProgress?.({ done: ++done, total, place }));
     for (const namespace of read) namespaces.push(namespace);
   }
   const lines = new LineReader(files);

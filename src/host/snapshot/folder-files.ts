@@ -60,10 +60,13 @@ export function listFolder(folder: string): string[] {
 }
 
 /**
- * Of this size and above, the text of a file is kept: what was parsed from it holds on to it anyway, as parts of a text
+ * Of this size and above, the text of a file is kept: what was parsed from it may hold on to it anyway, as parts of a text
  * are views of the whole (V8's sliced strings), and reading it again would make a second one.
  */
 export const LARGE_TEXT = 1 << 20;
+
+/** So many large texts are kept: of hundreds of nodes' rules, which are mostly the same, few are looked at again. */
+const KEPT_TEXTS = 8;
 
 /** The files below `folder`, read when they are asked for; a file that vanishes in between is absent. */
 export function folderFiles(folder: string): SnapshotFiles {
@@ -83,7 +86,11 @@ export function folderFiles(folder: string): SnapshotFiles {
         throw new SnapshotError(folder, `${path} cannot be read: ${reason(error)}`);
       }
       const text = decodeText(bytes, path);
-      if (text.length >= LARGE_TEXT) large.set(path, text);
+      if (text.length >= LARGE_TEXT) {
+        large.set(path, text);
+        // A Map gives its keys in the order in which they came.
+        for (const oldest of large.keys()) if (large.size > KEPT_TEXTS) large.delete(oldest);
+      }
       return text;
     },
   };

@@ -46,6 +46,8 @@ function iptables({ owner, at, network }: MasqContext, attachment: Attachment, i
         kind: "rule",
         chain: { backend: "iptables", family, table: "nat", chain: "POSTROUTING" },
         state: `-s ${formatIp(ip)}/${v === 4 ? 32 : 128} ${comment} -j ${name}`,
+        // Each pod appends its own when it starts, and pods start in any order.
+        freeOrder: true,
       })),
     ];
   });

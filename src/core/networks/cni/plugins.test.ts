@@ -69,7 +69,7 @@ const CASES: [string, (dataDir: string) => object[], RealPod[], Least][] = [
       { ...portmap, backend: "nftables" },
     ],
     PODS,
-    { bridge: 40, portmap: 20 },
+    { bridge: 36, portmap: 20 },
   ],
   [
     "bridge, host ports of IPv4 masqueraded for everyone",

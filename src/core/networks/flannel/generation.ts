@@ -36,3 +36,12 @@ export function generationOf(site: Site): Generation {
   const version = versionOf(site);
   return version === null ? "static" : generationOfVersion(...version);
 }
+
+/**
+ * Whether the cluster's flannel writes the rules that are told here: those before v0.21 wrote others (network/iptables.go), first into the
+ * built-in chains themselves. A version that was not recorded is held to be a later one.
+ */
+export function hasPresentRules(site: Site): boolean {
+  const version = versionOf(site);
+  return version === null || version[0] > 0 || version[1] >= 21;
+}

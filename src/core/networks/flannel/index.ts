@@ -3,7 +3,7 @@ import { formatPrefix } from "../../model/address.ts";
 import type { Claim } from "../claim.ts";
 import type { Network } from "../network.ts";
 import type { Site, Machine } from "../site.ts";
-import { versionOf } from "./generation.ts";
+import { hasPresentRules, versionOf } from "./generation.ts";
 import { hostGateway } from "./host-gw.ts";
 import { iptablesForward, iptablesMasquerade } from "./iptables.ts";
 import { nftForward, nftMasquerade } from "./nftables.ts";
@@ -66,7 +66,7 @@ export const flannel: Network = {
     return settings.families.flatMap((family) => [
       ...reach(site, settings, family),
       ...(settings.blackhole ? [blackholeRoute(settings.place, family.family, formatPrefix(family.subnet))] : []),
-      ...rules(settings, family),
+      ...(hasPresentRules(site) ? rules(settings, family) : []),
     ]);
   },
 };

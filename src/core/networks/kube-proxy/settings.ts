@@ -55,7 +55,9 @@ export function flagsOf(command: CommandLine): Map<string, string> {
     if (match === null) continue;
     const name = match[1]!.replaceAll("_", "-");
     if (match[2] !== undefined) flags.set(name, match[2]);
-    else if (FLAGS[name]?.type === "boolean" || SWITCHES.has(name)) flags.set(name, "true");
+    // What is followed by another flag needs no value; of those that are, the switches that are known do not take the next word.
+    else if (FLAGS[name]?.type === "boolean" || SWITCHES.has(name) || (command.words[at + 1] ?? "--").startsWith("--"))
+      flags.set(name, "true");
     else flags.set(name, command.words[++at] ?? "");
   }
   return flags;

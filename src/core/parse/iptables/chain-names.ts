@@ -3,6 +3,8 @@ import type { XtChain, XtTarget } from "../../model/xtables.ts";
 import { PieceTable } from "./pieces.ts";
 import { type SaveText, endsWord } from "./save-text.ts";
 
+const NONE: ReadonlySet<string> = new Set();
+
 export class ChainNames {
   /** In the order of their declaration. */
   readonly chains: XtChain[] = [];
@@ -12,28 +14,62 @@ export class ChainNames {
   private readonly starts: number[] = [];
   private readonly lengths: number[] = [];
   private readonly jumps: XtTarget[] = [];
+  /** The chains of the save before this one, when that is remembered; what number each of these has there, -1 for none. */
+  private readonly before: ChainNames | null;
+  private readonly numbersBefore: number[] = [];
+  private known = 0;
   /** Number of the chain entered last, and of the one that a jump went to last. */
   private current = -1;
   private lastJump = -1;
   /** Where the name that `jump` or `enter` found last ends. */
   end = 0;
 
-  /** `expected` is a guess at the number of chains. */
-  constructor(text: SaveText, expected: number) {
+  /** `expected` is a guess at the number of chains; `before` are the chains of this table in another save. */
+  constructor(text: SaveText, expected: number, before: ChainNames | null = null) {
     this.text = text;
+    this.before = before;
     this.names = new PieceTable(text, expected);
   }
 
-  /** Adds the chain whose name is text[start, end); false when it was there already. */
-  declare(chain: XtChain, start: number, end: number): boolean {
+  /** Adds the chain whose name is text[start, end); false when it was there already. `make` is given its name. */
+  declare(start: number, end: number, make: (name: string) => XtChain): boolean {
     const hash = this.text.hash(start, end);
     if (this.names.find(hash, start, end) >= 0) return false;
     this.names.add(hash, start, end);
+    const number = this.before === null ? -1 : this.before.numberOf(this.text, hash, start, end, this.chains.length);
+    const chain = make(number < 0 ? this.text.slice(start, end) : this.before!.chains[number]!.name);
+    if (number >= 0) this.known++;
+    this.numbersBefore.push(number);
     this.chains.push(chain);
     this.starts.push(start);
     this.lengths.push(end - start);
-    this.jumps.push({ t: "jump", chain: chain.name });
+    this.jumps.push(number < 0 ? { t: "jump", chain: chain.name } : this.before!.jumps[number]!);
     return true;
+  }
+
+  /** The number of the chain whose name is other[start, end), most likely `guess`; -1 when there is none. */
+  private numberOf(other: SaveText, hash: number, start: number, end: number, guess: number): number {
+    const length = end - start;
+    if (this.lengths[guess] === length && other.sameAs(start, this.text, this.starts[guess]!, length)) return guess;
+    return this.names.findOf(other, hash, start, end);
+  }
+
+  /** The number that the chain entered last has in the save before; -1 when it was not there. */
+  get currentBefore(): number {
+    return this.numbersBefore[this.current] ?? -1;
+  }
+
+  /** Number of the chain entered last. */
+  get currentNumber(): number {
+    return this.current;
+  }
+
+  /** Names of the chains of the save before that this one does not declare. */
+  missing(): ReadonlySet<string> {
+    const { before } = this;
+    if (before === null || this.known === before.chains.length) return NONE;
+    const here = new Set(this.numbersBefore);
+    return new Set(before.chains.filter((_, number) => !here.has(number)).map((chain) => chain.name));
   }
 
   /** The chain with the name text[start, end). */

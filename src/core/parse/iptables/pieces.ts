@@ -35,6 +35,19 @@ export class PieceTable {
     return -1;
   }
 
+  /** The number of the piece that is other[start, end), whose other.hash is `hash`, or -1. */
+  findOf(other: SaveText, hash: number, start: number, end: number): number {
+    const { mask, slots, text } = this;
+    let at = (hash & mask) * 4;
+    for (let piece = slots[at + 1]! - 1; piece >= 0; piece = slots[at + 1]! - 1) {
+      const there = slots[at + 2]!;
+      if (slots[at] === hash && slots[at + 3]! - there === end - start && other.sameAs(start, text, there, end - start))
+        return piece;
+      at = (at + 4) & (mask * 4);
+    }
+    return -1;
+  }
+
   /** Adds a piece that is not there; returns its number. */
   add(hash: number, start: number, end: number): number {
     if (this.size * 2 > this.mask) this.grow();

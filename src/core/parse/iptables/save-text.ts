@@ -27,19 +27,23 @@ export class SaveText {
   /** UTF-8, with zeros after `length`. */
   readonly bytes: Uint8Array;
   readonly length: number;
-  /** The text, when its characters are its bytes; a slice of it costs no decoding. */
+  /** The text, when its characters are its bytes and slices may be views of it; a slice then costs no decoding. */
   private readonly ascii: string | null;
   private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   private readonly view: DataView;
 
-  constructor(text: string) {
+  /**
+   * `detached`: slices are texts of their own. Otherwise they are views of the whole (V8's sliced strings), which costs less and keeps the
+   * whole in memory.
+   */
+  constructor(text: string, detached = false) {
     const encoder = new TextEncoder();
     const bytes = new Uint8Array(text.length + PADDING);
     const { read, written } = encoder.encodeInto(text, bytes);
     if (read === text.length && written === text.length) {
       this.bytes = bytes;
       this.length = text.length;
-      this.ascii = text;
+      this.ascii = detached ? null : text;
     } else {
       const encoded = encoder.encode(text);
       this.bytes = new Uint8Array(encoded.length + PADDING);
@@ -61,6 +65,15 @@ export class SaveText {
     for (; i + 4 <= length; i += 4) if (view.getInt32(a + i) !== view.getInt32(b + i)) return false;
     // Up to three bytes are left: what follows them is shifted out.
     return i === length || (view.getInt32(a + i) ^ view.getInt32(b + i)) >>> (8 * (4 - length + i)) === 0;
+  }
+
+  /** Whether the `length` bytes at `a` are those at `b` of `other`; both texts are that long. */
+  sameAs(a: number, other: SaveText, b: number, length: number): boolean {
+    const mine = this.view;
+    const theirs = other.view;
+    let i = 0;
+    for (; i + 4 <= length; i += 4) if (mine.getInt32(a + i) !== theirs.getInt32(b + i)) return false;
+    return i === length || (mine.getInt32(a + i) ^ theirs.getInt32(b + i)) >>> (8 * (4 - length + i)) === 0;
   }
 
   /** Whether the text has `literal` at `at`. */

@@ -3,6 +3,7 @@ import type { Aspect } from "../../model/namespace.ts";
 import { ParseError } from "../../model/source.ts";
 import type { CommandRecord } from "../commands.ts";
 import { failureMeans, failureText, kernelHasNone, wasInterrupted } from "./failure.ts";
+import type { SaveMemories } from "../iptables/save-memory.ts";
 import type { NodeFacts } from "./node-facts.ts";
 
 /** The files of a snapshot. */
@@ -21,6 +22,8 @@ export interface NodeContext {
   commands: ReadonlyMap<string, CommandRecord> | null;
   facts: NodeFacts;
   problems: ParseError[];
+  /** What is learned from each node's iptables rules for the next. */
+  saves: SaveMemories;
 }
 
 /** `json`: the command prints something even when there is nothing. `text`: it then prints nothing. */

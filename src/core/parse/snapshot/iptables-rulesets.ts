@@ -4,6 +4,7 @@ import type { NftJson, NftRuleset, NftTable } from "../../model/nftables.ts";
 import { ParseError } from "../../model/source.ts";
 import type { XtRuleset } from "../../model/xtables.ts";
 import { parseIptablesSave } from "../iptables-save.ts";
+import type { SaveMemories } from "../iptables/save-memory.ts";
 import type { AspectReader } from "./aspect-reader.ts";
 
 /** The tables that iptables has, and what it calls its base chains (iptables/nft.c, xtables_ipv4). */
@@ -93,8 +94,8 @@ function compareWithNft(
  * iptables-save's own header and does not end with its own last line (xtables-save.c and iptables-save.c print both for
  * every table, or nothing at all). A cut right between two tables cannot be seen here.
  */
-function parseWhole(text: string, file: string, family: "ip" | "ip6"): XtRuleset {
-  const ruleset = parseIptablesSave(text, file, family);
+function parseWhole(text: string, file: string, family: "ip" | "ip6", saves: SaveMemories): XtRuleset {
+  const ruleset = parseIptablesSave(text, file, family, saves[family]);
   const end = text.endsWith("\n") ? text.length - 1 : text.length;
   const last = text.slice(text.lastIndexOf("\n", end - 1) + 1, end);
   const ended = last.startsWith("# Completed on ") || last.startsWith("# Table `") || !text.startsWith("# ");
@@ -106,7 +107,7 @@ function parseWhole(text: string, file: string, family: "ip" | "ip6"): XtRuleset
 }
 
 function readFamily(reader: AspectReader, names: Names, nft: NftRuleset | null): XtRuleset[] {
-  const parse = (text: string, file: string): XtRuleset => parseWhole(text, file, names.family);
+  const parse = (text: string, file: string): XtRuleset => parseWhole(text, file, names.family, reader.context.saves);
   const saved = reader.read<XtRuleset | undefined>(names.aspect, names.file, "text", undefined, parse);
   // Only the nf_tables one speaks of incompatible tables, and it does so before any header.
   if (saved?.incompatible !== undefined) saved.backend = "nft";

@@ -3,6 +3,7 @@ import type { Namespace, NamespaceId } from "../../model/namespace.ts";
 import { ParseError } from "../../model/source.ts";
 import type { Sysctls } from "../../model/sysctl.ts";
 import { parseCommands, type CommandRecord } from "../commands.ts";
+import type { SaveMemories } from "../iptables/save-memory.ts";
 import { parseNetns, type NetnsInfo } from "../netns.ts";
 import { AspectReader, type NodeContext, type SnapshotFiles } from "./aspect-reader.ts";
 import { SAVE_FILES } from "./iptables-rulesets.ts";
@@ -69,12 +70,13 @@ function hostSysctls(context: NodeContext, dir: string): Sysctls | null {
 
 /**
  * Reads every namespace of a node, the root one first. Two namespaces that claim one pod: the first has its place.
- * `onNamespace` is called after each. Malformed files are added to `problems`.
+ * `onNamespace` is called after each. Malformed files are added to `problems`. `saves` remembers the nodes read before.
  */
 export function readNode(
   from: SnapshotFiles,
   folders: NodeFolders,
   problems: ParseError[],
+  saves: SaveMemories,
   onNamespace: (place: string) => void,
 ): Namespace[] {
   const { node } = folders;
@@ -87,6 +89,7 @@ export function readNode(
     commands: readCommands(files, node, problems),
     facts: NO_FACTS,
     problems,
+    saves,
   };
   context.facts = nodeFacts(hostSysctls({ ...context, files: ahead }, hostDir), saveBeginnings(ahead, dirs));
 

@@ -2,8 +2,8 @@
 import type { KubeProxyConfig } from "../config.ts";
 import type { IpFamily } from "../node-ips.ts";
 
-/** `-m comment --comment "…"`. */
-export const comment = (text: string): string => `-m comment --comment "${text}"`;
+/** `-m comment --comment "…"`, quotes within escaped as xtables_save_string does. */
+export const comment = (text: string): string => `-m comment --comment "${text.replaceAll(/["'\\]/g, "\\$&")}"`;
 
 /** `/32` or `/128` behind a bare address. */
 export const host = (address: string): string => `${address}/${address.includes(":") ? 128 : 32}`;

@@ -1,0 +1,33 @@
+/** A chain whose rules are those of another node's, but for the lines on which they stand. */
+import type { XtChain, XtRule } from "../../model/xtables.ts";
+
+/**
+ * Rules are copied with their own lines when they are first asked for: in a large cluster hundreds of nodes have the same chains, and few
+ * of them are ever looked at.
+ */
+export class SharedChain implements XtChain {
+  readonly name: string;
+  readonly line: number;
+  readonly policy: XtChain["policy"];
+  packets: number;
+  bytes: number;
+  private readonly original: readonly XtRule[];
+  /** What is added to the lines of the originals. */
+  private readonly shift: number;
+  private own: XtRule[] | null = null;
+
+  constructor(chain: XtChain, original: readonly XtRule[], shift: number) {
+    this.name = chain.name;
+    this.line = chain.line;
+    this.policy = chain.policy;
+    this.packets = chain.packets ?? 0;
+    this.bytes = chain.bytes ?? 0;
+    this.original = original;
+    this.shift = shift;
+  }
+
+  get rules(): XtRule[] {
+    const { shift } = this;
+    return (this.own ??= this.original.map((rule) => (shift === 0 ? rule : { ...rule, line: rule.line + shift })));
+  }
+}
