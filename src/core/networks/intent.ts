@@ -11,6 +11,19 @@ import type { RouteState } from "./state.ts";
 const routeKey = (at: string, route: RouteState): string =>
   `${at} ${route.family} ${route.table} ${route.dst} ${route.metric}`;
 
+/** Whether a program has the look-up of table local, which the kernel has first of all, at another priority (Cilium does). */
+function movesLocal(programs: readonly Claim[], first: Claim & { kind: "rule-lookup" }): boolean {
+  const { family, action } = first.state;
+  return programs.some(
+    (claim) =>
+      claim.kind === "rule-lookup" &&
+      claim.at === first.at &&
+      claim.state.family === family &&
+      claim.state.selector === "from all" &&
+      claim.state.action === action,
+  );
+}
+
 /**
  * All claims on a machine's namespaces. `namespaces` are those that were recorded of it: the kernel derives its part from the devices
  * and addresses that are there. Throws IntentError when a network's configuration makes no sense.
@@ -27,6 +40,10 @@ export function intentOf(site: Site, machine: Machine, namespaces: readonly Name
   // A route that a program puts in the place of the kernel's own (the ptp plugin does) is the program's.
   const derived = namespaces
     .flatMap((ns) => kernelClaims(ns))
-    .filter((claim) => claim.kind !== "route" || !taken.has(routeKey(claim.at, claim.state)));
+    .filter(
+      (claim) =>
+        !(claim.kind === "route" && taken.has(routeKey(claim.at, claim.state))) &&
+        !(claim.kind === "rule-lookup" && claim.state.priority === 0 && movesLocal(programs, claim)),
+    );
   return [...programs, ...derived];
 }

@@ -1,9 +1,12 @@
 /** Every network that kubewalk knows. */
+import { cilium } from "./cilium/index.ts";
 import { cni } from "./cni/index.ts";
+import { nodeLocalDns } from "./dns/node-local-dns.ts";
 import { dockerBridge } from "./docker-bridge/index.ts";
 import { flannel } from "./flannel/index.ts";
 import { kubeProxy } from "./kube-proxy/index.ts";
 import { kubelet } from "./kubelet.ts";
 import type { Network } from "./network.ts";
+import { vip } from "./vip/index.ts";
 
-export const NETWORKS: readonly Network[] = [kubelet, kubeProxy, flannel, cni, dockerBridge];
+export const NETWORKS: readonly Network[] = [kubelet, kubeProxy, flannel, cni, dockerBridge, cilium, nodeLocalDns, vip];
