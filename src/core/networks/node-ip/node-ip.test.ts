@@ -248,7 +248,10 @@ const FIXTURES = fileURLToPath(new URL("../../../../../shared/fixtures", import.
 const recordings = existsSync(FIXTURES) ? readdirSync(FIXTURES).filter((name) => !name.includes(".")) : [];
 
 describe("recorded Nodes have the addresses that their kubelet would choose", () => {
-  test.skipIf(recordings.length > 0)("no recordings here", (context) => context.skip(`no recordings in ${FIXTURES}`));
+  test("there are recordings", (context) => {
+    if (recordings.length === 0) context.skip(`no recordings in ${FIXTURES}`);
+    expect(recordings.length).toBeGreaterThan(0);
+  });
   for (const name of recordings)
     test(name, async () => {
       const snapshot = await loadSnapshot(`${FIXTURES}/${name}/snapshot`);
