@@ -1,6 +1,7 @@
 /**
- * Proof on a cluster that nobody has seen before: brought up here, recorded, judged, then broken, recorded and judged again.
- * KUBEWALK_NETWORK, KUBEWALK_PROXY, KUBEWALK_FABRIC, KUBEWALK_NODES and KUBEWALK_FAULT choose others than the defaults.
+ * Proof on a cluster that nobody has seen before: brought up here, recorded, judged, then broken, recorded and judged again. Judged are
+ * walks, what the networks intend, and the doctor. KUBEWALK_NETWORK, KUBEWALK_PROXY, KUBEWALK_FABRIC, KUBEWALK_NODES and KUBEWALK_FAULT
+ * choose others than the defaults; KUBEWALK_FAULTS, separated by commas, the faults that only the doctor is asked about.
  */
 import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -9,7 +10,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, expect, test } from "vitest";
+import { diff } from "../src/core/diff/diff.ts";
+import { loadSnapshot } from "../src/host/snapshot/load.ts";
+import { judgeDiff } from "./judge/diff.ts";
 import { askEngine } from "./judge/engine.ts";
+import { judgeFindings } from "./judge/findings.ts";
 import { judge } from "./judge/judge.ts";
 import { openRecording } from "./judge/recording.ts";
 import { report } from "./judge/report.ts";
@@ -36,8 +41,26 @@ const {
   KUBEWALK_FABRIC: fabric = "l2",
   KUBEWALK_NODES: nodes = "3",
 } = process.env;
+const more = process.env["KUBEWALK_FAULTS"]?.split(",").filter((each) => each !== "");
 const fault = process.env["KUBEWALK_FAULT"] ?? (network === "flannel-vxlan" ? "vtep-fdb-missing" : "forwarding-off");
-const LIMIT_MS = 600_000;
+/** Faults that every network can have, and those of a tunnel. */
+const ANYWHERE = [
+  "stale-udp-conntrack",
+  "forwarding-off",
+  "forward-dropped",
+  "wrong-target-port",
+  "route-shadowed",
+  "rule-shadows",
+];
+const OF_TUNNELS = [
+  "vtep-neighbour-wrong",
+  "tunnel-filtered",
+  "hairpin-off",
+  "bridge-netfilter-off",
+  "duplicate-pod-address",
+];
+const faults = more ?? [...ANYWHERE, ...(network === "flannel-vxlan" ? OF_TUNNELS : [])];
+const LIMIT_MS = 900_000;
 const MOST_CAUSES = 15;
 
 const output = (command: string, ...args: string[]): string =>
@@ -83,6 +106,17 @@ async function recordAndJudge(name: string, traces: number): Promise<void> {
   const verdict = await judge(recording, askEngine);
   expect(verdict.probes.probes).toBeGreaterThan(0);
   if (verdict.disagreements.length > 0) expect.fail(`${name}:\n${report(recording, verdict, MOST_CAUSES)}`);
+  const snapshot = await loadSnapshot(recording.snapshot);
+  expect(judgeFindings(snapshot, name === "healthy" ? null : name, recording.truth), name).toEqual([]);
+  if (name === "healthy") expect(judgeDiff(diff(snapshot))).toEqual([]);
+}
+
+/** Records without asking anyone, and examines. `broken` null: nothing is wrong. */
+async function recordAndExamine(name: string, broken: string | null): Promise<void> {
+  const dir = join(home, name);
+  await run("record", dir, "--no-truth");
+  expect(judgeFindings(await loadSnapshot(join(dir, "snapshot")), broken, null), name).toEqual([]);
+  rmSync(dir, { recursive: true, force: true });
 }
 
 /**
@@ -116,6 +150,13 @@ test(
     await forgetAffinity();
     await run("break", fault);
     await recordAndJudge(fault, 10);
+    await run("break", "--mend", fault);
+    for (const each of faults) {
+      await run("break", each);
+      await recordAndExamine(each, each);
+      await run("break", "--mend", each);
+    }
+    await recordAndExamine("mended", null);
     failed = false;
   },
   LIMIT_MS,

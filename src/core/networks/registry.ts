@@ -1,4 +1,5 @@
 /** Every network that kubewalk knows. */
+import { calico } from "./calico/index.ts";
 import { cilium } from "./cilium/index.ts";
 import { cni } from "./cni/index.ts";
 import { nodeLocalDns } from "./dns/node-local-dns.ts";
@@ -9,4 +10,14 @@ import { kubelet } from "./kubelet.ts";
 import type { Network } from "./network.ts";
 import { vip } from "./vip/index.ts";
 
-export const NETWORKS: readonly Network[] = [kubelet, kubeProxy, flannel, cni, dockerBridge, cilium, nodeLocalDns, vip];
+export const NETWORKS: readonly Network[] = [
+  kubelet,
+  kubeProxy,
+  flannel,
+  calico,
+  cni,
+  dockerBridge,
+  cilium,
+  nodeLocalDns,
+  vip,
+];
