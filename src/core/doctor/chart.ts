@@ -144,6 +144,7 @@ export class Chart {
       address: target.address,
     };
     if (target.port !== undefined) out.port = target.port;
+    if (question.sourcePort !== undefined) out.sourcePort = question.sourcePort;
     if (question.size !== undefined) out.size = question.size;
     return out;
   }

@@ -23,6 +23,8 @@ const walkKey = (hurt: Hurt): string => JSON.stringify(hurt.walked.question);
 function follows(symptom: Suspected, cause: Suspected): boolean {
   if (DEPTHS.indexOf(cause.depth) >= DEPTHS.indexOf(symptom.depth)) return false;
   if (cause.suspicion.hurts.length === 0 || symptom.suspicion.hurts.length === 0) return false;
+  // What is meant to be so is neither a cause of faults nor a symptom of one.
+  if (cause.suspicion.intended === true || symptom.suspicion.intended === true) return false;
   const walks = new Set(cause.suspicion.hurts.map(walkKey));
   return symptom.suspicion.hurts.every((hurt) => walks.has(walkKey(hurt)));
 }
@@ -31,7 +33,7 @@ function affects(chart: Chart, hurts: readonly Hurt[]): Affected[] {
   const seen = new Map<string, Affected>();
   for (const { walked, outcomes } of hurts) {
     const one = chart.affected(walked, outcomes);
-    seen.set(`${one.from} ${one.proto} ${one.address} ${one.port ?? ""} ${one.size ?? ""}`, one);
+    seen.set(JSON.stringify([one.from, one.proto, one.address, one.port, one.sourcePort, one.size]), one);
   }
   return [...seen.values()];
 }
@@ -94,7 +96,8 @@ export function doctor(snapshot: Snapshot, options: DoctorOptions = {}): Finding
     const { suspicions, unknown: more = [] } = check.look(chart);
     unknown.push(...more);
     for (const suspicion of suspicions) {
-      const severity = suspicion.hurts.length > 0 ? "error" : suspicion.otherwise;
+      const hurting = suspicion.intended === true ? "info" : "error";
+      const severity = suspicion.hurts.length > 0 ? hurting : suspicion.otherwise;
       if (severity !== null) suspected.push({ suspicion, depth: check.depth, severity });
     }
     options.onProgress?.({ done: i + 1, total: checks.length, place: check.ids[0] ?? "" });

@@ -21,6 +21,8 @@ export interface Affected {
   proto: string;
   address: string;
   port?: number;
+  /** The client's port, where only a connection from this one fails. */
+  sourcePort?: number;
   /** Bytes of the packets that fail, where smaller ones pass. */
   size?: number;
 }
