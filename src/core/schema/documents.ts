@@ -3,6 +3,7 @@ import { z } from "zod";
 import { diffSchema } from "./diff.ts";
 import { findingsSchema } from "./doctor.ts";
 import { ipamSchema } from "./ipam.ts";
+import { renderSchema } from "./render.ts";
 import { showSchema } from "./show.ts";
 import { fabricSchema, snapshotSchema } from "./snapshot.ts";
 import { answerSchema, questionSchema } from "./walk.ts";
@@ -14,6 +15,7 @@ const SCHEMAS: readonly [name: string, schema: z.ZodType][] = [
   ["kubewalk.diff.v1", diffSchema],
   ["kubewalk.findings.v1", findingsSchema],
   ["kubewalk.ipam.v1", ipamSchema],
+  ["kubewalk.render.v1", renderSchema],
   ["kubewalk.snapshot.v1", snapshotSchema],
   ["kubewalk.fabric.v1", fabricSchema],
 ];

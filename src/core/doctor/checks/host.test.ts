@@ -194,10 +194,10 @@ describe.skipIf(!hasRecording(FLANNEL))("a node of flannel", () => {
     expect(found[0]?.summary).toContain("between n2 and n1, n3");
   });
 
-  test("a mark that survives encapsulation is warned of, and is no error for what it does not lose", () => {
+  test("a mark that survives encapsulation is harmless while the carrier keeps its address, and no error for what it does not lose", () => {
     const unmarked = lines((line) => !/-A KUBE-POSTROUTING -j MARK/.test(line));
     expect(heads(find(FLANNEL, { "nodes/n1/host/iptables-save.txt": unmarked }))).toEqual([
-      "warning mark-survives-tunnel n1/host",
+      "info mark-survives-tunnel n1/host",
     ]);
     const old = find(FLANNEL, {
       "nodes/n1/host/iptables-save.txt": unmarked,

@@ -101,7 +101,7 @@ function suspicion(chart: Chart, host: Namespace): Suspicion[] {
   const to = found?.nat.changed?.src;
   const effect =
     to === undefined
-      ? `these leave with another source port${mendsChecksums(chart, host) ? ", and with another address, which peers refuse, as soon as the uplink's first address is not the tunnel's" : ", and kernels before 5.7 then give them a wrong checksum, with which peers discard them"}`
+      ? `these leave with another source port${mendsChecksums(chart, host) ? ", which this kernel and its peers take" : ", and kernels before 5.7 then give them a wrong checksum, with which peers discard them"}`
       : `these leave with ${to}, which peers may not take for an end of the tunnel`;
   return [
     {
@@ -134,7 +134,7 @@ function suspicion(chart: Chart, host: Namespace): Suspicion[] {
           ),
       ],
       hurts: hurtsOf(deaths),
-      otherwise: "warning",
+      otherwise: to === undefined && moved.length === 0 && mendsChecksums(chart, host) ? "info" : "warning",
     },
   ];
 }

@@ -1,4 +1,5 @@
 /** cilium-agent's settings: the ConfigMap cilium-config, files of --config-dir, flags, in the order of precedence of the agent. */
+import { allFlags, flagOf } from "../flags.ts";
 import { IntentError } from "../network.ts";
 import type { Machine, Site } from "../site.ts";
 import { mapAt, textAt } from "../dns/plain.ts";
@@ -60,21 +61,15 @@ function settings(site: Site, machine: Machine): Map<string, string> | null {
     ?.some((each) => textAt(each, "metadata", "name") === machine.name);
   if (command === null && known !== true) return null;
   const found = new Map<string, string>(map === undefined ? [] : mapAt(map, "data"));
-  const dir = command?.words.find((word) => word.startsWith("--config-dir="))?.slice("--config-dir=".length);
-  const folder = dir === undefined ? CONFIG_DIR : `${dir.replace(/\/$/, "")}/`;
+  const words = command?.words ?? [];
+  const dir = flagOf(words, "config-dir");
+  const folder = dir === null ? CONFIG_DIR : `${dir.replace(/\/$/, "")}/`;
   for (const path of machine.files(folder)) {
     const name = path.slice(folder.length);
     // Kubernetes mounts each file a second time below ..data.
     if (!name.includes("/") && !name.startsWith("..")) found.set(name, machine.file(path)?.text.trim() ?? "");
   }
-  const words = command?.words ?? [];
-  for (const [index, word] of words.entries()) {
-    const flag = /^--?([^=]+)(?:=(.*))?$/.exec(word);
-    if (flag === null) continue;
-    const next = words[index + 1];
-    const value = flag[2] ?? (next === undefined || next.startsWith("-") ? "true" : next);
-    found.set(flag[1]!, value);
-  }
+  for (const [name, value] of allFlags(words)) found.set(name, value);
   return found;
 }
 

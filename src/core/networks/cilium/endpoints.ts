@@ -57,13 +57,15 @@ export function endpointClaims(local: LocalNode, sandbox: Sandbox, pod: Pod): Cl
     const length = family === 4 ? 32 : 128;
     claims.push({ ...inside, kind: "address", state: { dev: name, address: `${ip}/${length}`, scope: "global" } });
     const metric = family === 6 ? METRIC6 : 0;
+    // IPv6 routes have no scope (fib6_config).
+    const scope = family === 4 ? { scope: "link" } : {};
     if (router !== null) {
       const way = { family, table: MAIN, type: "unicast", metric, protocol: "boot" } as const;
       claims.push(
         {
           ...inside,
           kind: "route",
-          state: { ...way, dst: `${router}/${length}`, scope: "link", ways: [{ via: null, dev: name }] },
+          state: { ...way, dst: `${router}/${length}`, ...scope, ways: [{ via: null, dev: name }] },
         },
         {
           ...inside,
@@ -89,7 +91,7 @@ export function endpointClaims(local: LocalNode, sandbox: Sandbox, pod: Pod): Cl
           metric,
           protocol: "kernel",
           dst: `${ip}/${length}`,
-          scope: "link",
+          ...scope,
           ways: [{ via: null, dev: outer }],
         },
       });

@@ -23,7 +23,7 @@ const ETHERNET_MTU = 1500;
 const familyOf = (text: string): 4 | 6 => (text.includes(":") ? 6 : 4);
 
 /** The node's address of a type and family; null when it has none. */
-export function addressOf(node: CiliumNode, type: string, family: 4 | 6): string | null {
+function addressOf(node: CiliumNode, type: string, family: 4 | 6): string | null {
   return node.addresses.find((each) => each.type === type && familyOf(each.ip) === family)?.ip ?? null;
 }
 

@@ -42,7 +42,7 @@ function addressOf(text: string): Pick<Frontend, "address" | "port" | "protocol"
  * `cilium-dbg bpf lb list -o json`: frontends with their backends. Every release so far is read: one key for a frontend, or one for each
  * of its slots (`… (0)`); with and without protocols. Throws ParseError when the text is no such list.
  */
-export function readServiceMap(text: string, file: string): Frontend[] {
+function readServiceMap(text: string, file: string): Frontend[] {
   const { doc, rows } = table(text, file);
   const found = new Map<string, Frontend>();
   for (const [key, values] of rows) {
@@ -86,7 +86,7 @@ const numberOf = (text: string | undefined): number | null =>
   text !== undefined && /^\d+$/.test(text) ? Number(text) : null;
 
 /** `cilium-dbg bpf ipcache list -o json`. Throws ParseError when the text is no such list. */
-export function readIpcache(text: string, file: string): IpcacheEntry[] {
+function readIpcache(text: string, file: string): IpcacheEntry[] {
   return table(text, file).rows.flatMap(([prefix, values]) => {
     const words = wordsOf(values[0] ?? "");
     const identity = numberOf(words.get("identity") ?? words.get("sec_label"));
@@ -99,7 +99,7 @@ export function readIpcache(text: string, file: string): IpcacheEntry[] {
 }
 
 /** `cilium-dbg bpf endpoint list -o json`. Throws ParseError when the text is no such list. */
-export function readEndpointMap(text: string, file: string): EndpointEntry[] {
+function readEndpointMap(text: string, file: string): EndpointEntry[] {
   return table(text, file).rows.flatMap(([key, values]) => {
     const ip = parseIp(key.replace(/^\[?(.*?)\]?:\d+$/, "$1"));
     if (ip === null) return [];
@@ -119,7 +119,7 @@ export function readEndpointMap(text: string, file: string): EndpointEntry[] {
 }
 
 /** `cilium-dbg bpf tunnel list -o json` of releases before 1.17: prefixes and the nodes that they are behind. Throws ParseError. */
-export function readTunnelMap(text: string, file: string): { prefix: string; node: string }[] {
+function readTunnelMap(text: string, file: string): { prefix: string; node: string }[] {
   return table(text, file).rows.flatMap(([key, values]) => {
     const address = (shown: string): string => shown.replace(/^\[?([0-9a-fA-F.:]+?)\]?:\d+$/, "$1");
     const [value] = values;
@@ -144,7 +144,7 @@ const FLAG_DENY = 1;
 const swapped = (port: number): number => ((port & 255) << 8) | (port >> 8);
 
 /** `cilium-dbg bpf policy get ENDPOINT -o json`. Throws ParseError when the text is no such list. */
-export function readPolicyMap(text: string, file: string): PolicyEntry[] {
+function readPolicyMap(text: string, file: string): PolicyEntry[] {
   const doc = parseJson(text, file);
   if (!Array.isArray(doc.value)) throw new ParseError({ file, line: 1 }, "should be an array of entries");
   const list = doc.value;

@@ -27,7 +27,7 @@ export interface Frontend {
 }
 
 /** Address and port in the form of the maps: IPv6 in brackets. */
-export function hostPort(address: string, port: number): string {
+function hostPort(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 

@@ -137,7 +137,7 @@ function masqueradeRules(local: LocalNode, family: 4 | 6, add: (chain: string, r
 }
 
 /** Rules of all chains of a family, in order. */
-export function ciliumRules(local: LocalNode, family: 4 | 6): Rules {
+function ciliumRules(local: LocalNode, family: 4 | 6): Rules {
   const rules: Rules = new Map(CHAINS.filter((chain) => family === 4 || chain.ipv6).map((chain) => [chain.name, []]));
   const add = (chain: string, rule: string): void => void rules.get(chain)?.push(rule);
   const { config } = local;

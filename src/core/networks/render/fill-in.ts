@@ -2,181 +2,138 @@
  * What the control plane would write into objects that a person left short: addresses of Services and pods, node ports, pod networks of
  * nodes, EndpointSlices of Services with a selector. Everything that is written already stays.
  */
-import type { WrittenObject } from "./objects.ts";
+import { formatIp, parseIp, parsePrefix, type Prefix } from "../../model/address.ts";
+import { nth, sizeOf } from "../calico/ipam/range.ts";
+import { IntentError } from "../network.ts";
+import { fillServices } from "./fill-services.ts";
+import { errorOf, type WrittenObject } from "./objects.ts";
+import { listOf, nextFree, part, textOf, textsOf } from "./plain.ts";
 
-type Fields = Record<string, unknown>;
+/** The cluster's pod networks, which kube-controller-manager cuts into one for each node (`--cluster-cidr`, `--node-cidr-mask-size`). */
+export const POD_NETWORK = { 4: "10.244.0.0/16", 6: "fd00:10:244::/48" } as const;
+const NODE_NETWORK = {
+  4: (n: number): string => `10.244.${n}.0/24`,
+  // In the form of RFC 5952, which has no zero before `::`.
+  6: (n: number): string => (n === 0 ? "fd00:10:244::/64" : `fd00:10:244:${n.toString(16)}::/64`),
+} as const;
 
-const isRecord = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+/** Kinds whose objects live in a namespace, as far as networks read them. */
+const NAMESPACED: ReadonlySet<string> = new Set(["Pod", "Service", "EndpointSlice", "NetworkPolicy"]);
 
-/** The object in a field, made when it is not there. */
-function part(object: Fields, name: string): Fields {
-  const there = object[name];
-  if (isRecord(there)) return there;
-  const made: Fields = {};
-  object[name] = made;
-  return made;
+const familyOf = (text: string): 4 | 6 => (text.includes(":") ? 6 : 4);
+
+/** InternalIPs of a Node. */
+export function internalIps(node: WrittenObject): string[] {
+  return listOf(part(node.value, "status")["addresses"])
+    .filter((each) => each["type"] === "InternalIP")
+    .map((each) => textOf(each["address"]));
 }
 
-const listOf = (value: unknown): Fields[] => (Array.isArray(value) ? value.filter(isRecord) : []);
-const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
-
-/** Counts up within a /16 or a /24, past what is taken. */
-function nextFree(taken: ReadonlySet<string>, make: (n: number) => string, from: number): string {
-  for (let n = from; ; n++) {
-    const one = make(n);
-    if (!taken.has(one)) return one;
-  }
+/** Families of the cluster: those of its nodes' addresses, the first node's first one first; IPv4 when there is none. */
+export function clusterFamilies(objects: readonly WrittenObject[]): (4 | 6)[] {
+  const found = objects.filter((each) => each.kind === "Node").flatMap((each) => internalIps(each).map(familyOf));
+  return found.length === 0 ? [4] : [...new Set(found)];
 }
 
-function nodes(objects: readonly WrittenObject[]): void {
+function fillNodes(objects: readonly WrittenObject[]): void {
   const all = objects.filter((each) => each.kind === "Node");
-  const taken = new Set(all.map((each) => textOf(part(each.value, "spec")["podCIDR"])));
+  const given = (node: WrittenObject): string[] => {
+    const spec = part(node.value, "spec");
+    const many = textsOf(spec["podCIDRs"]);
+    return many.length > 0 || textOf(spec["podCIDR"]) === "" ? many : [textOf(spec["podCIDR"])];
+  };
+  const taken = new Set(all.flatMap(given));
   for (const node of all) {
     const spec = part(node.value, "spec");
-    if (spec["podCIDR"] === undefined && spec["podCIDRs"] === undefined) {
-      const cidr = nextFree(taken, (n) => `10.244.${n}.0/24`, 0);
-      taken.add(cidr);
-      spec["podCIDR"] = cidr;
-    }
-    if (!Array.isArray(spec["podCIDRs"])) spec["podCIDRs"] = [spec["podCIDR"]];
+    const own = given(node);
+    if (own.length === 0)
+      for (const family of clusterFamilies([node])) {
+        const cidr = nextFree(taken, NODE_NETWORK[family], 0);
+        taken.add(cidr);
+        own.push(cidr);
+      }
+    spec["podCIDRs"] = own;
+    spec["podCIDR"] = own[0];
   }
 }
 
-function podNetworks(objects: readonly WrittenObject[]): Map<string, string> {
-  return new Map(
-    objects
-      .filter((each) => each.kind === "Node")
-      .map((each) => [each.name, textOf(part(each.value, "spec")["podCIDR"])]),
-  );
+/** Addresses that a pod has: those of its status. */
+export function podIps(pod: WrittenObject): string[] {
+  const status = part(pod.value, "status");
+  const all = [textOf(status["podIP"]), ...listOf(status["podIPs"]).map((each) => textOf(each["ip"]))];
+  return [...new Set(all.filter((ip) => ip !== ""))];
 }
 
-function pods(objects: readonly WrittenObject[]): void {
-  const networks = podNetworks(objects);
+/** Writes addresses into a pod's status. */
+export function setPodIps(pod: WrittenObject, ips: readonly string[]): void {
+  const status = part(pod.value, "status");
+  status["podIP"] = ips[0];
+  status["podIPs"] = ips.map((ip) => ({ ip }));
+}
+
+/** The next address of a network that nobody has, from the one after the gateway's; IPv4's broadcast address is none. */
+function nextAddress(pod: WrittenObject, network: Prefix, cidr: string, taken: ReadonlySet<string>): string {
+  const last = sizeOf(network) - (network.ip.v === 4 ? 2n : 1n);
+  for (let n = 2n; n <= last; n++) {
+    const ip = formatIp(nth(network, n));
+    if (!taken.has(ip)) return ip;
+  }
+  throw errorOf(pod, `no address of ${cidr} is left for it`);
+}
+
+function fillPods(objects: readonly WrittenObject[]): void {
+  const nodes = new Map(objects.filter((each) => each.kind === "Node").map((each) => [each.name, each]));
   const all = objects.filter((each) => each.kind === "Pod");
-  const addressesOf = (pod: WrittenObject): string[] => {
-    const status = part(pod.value, "status");
-    return [textOf(status["podIP"]), ...listOf(status["podIPs"]).map((each) => textOf(each["ip"]))];
-  };
-  const taken = new Set(all.flatMap(addressesOf));
+  const taken = new Set(all.flatMap(podIps));
   for (const pod of all) {
     const spec = part(pod.value, "spec");
     const status = part(pod.value, "status");
+    const name = textOf(spec["nodeName"]);
+    const node = nodes.get(name);
+    // Not scheduled as yet: it has no network.
+    if (name === "") continue;
+    if (node === undefined) throw errorOf(pod, `there is no Node "${name}" for it`);
     status["phase"] ??= "Running";
     status["conditions"] ??= [{ type: "Ready", status: "True" }];
-    const network = /^(\d+\.\d+\.\d+)\.\d+\/\d+$/.exec(networks.get(textOf(spec["nodeName"])) ?? "");
-    if (addressesOf(pod).some((each) => each !== "") || spec["hostNetwork"] === true || network === null) continue;
-    // .1 is the bridge's.
-    const ip = nextFree(taken, (n) => `${network[1]!}.${n}`, 2);
-    taken.add(ip);
-    status["podIP"] = ip;
-    status["podIPs"] = [{ ip }];
-  }
-}
-
-function services(objects: readonly WrittenObject[]): void {
-  const all = objects.filter((each) => each.kind === "Service");
-  const taken = new Set(all.map((each) => textOf(part(each.value, "spec")["clusterIP"])));
-  const ports = new Set(
-    all.flatMap((each) => listOf(part(each.value, "spec")["ports"]).map((port) => String(port["nodePort"]))),
-  );
-  for (const service of all) {
-    const spec = part(service.value, "spec");
-    if (spec["type"] === "ExternalName") continue;
-    if (spec["clusterIP"] === undefined && spec["clusterIPs"] === undefined) {
-      const ip = nextFree(taken, (n) => `10.96.${n >> 8}.${n & 255}`, 11);
+    const hostIps = internalIps(node);
+    status["hostIP"] ??= hostIps[0];
+    status["hostIPs"] ??= hostIps.map((ip) => ({ ip }));
+    if (podIps(pod).length > 0) continue;
+    if (spec["hostNetwork"] === true) {
+      setPodIps(pod, hostIps);
+      continue;
+    }
+    const ips = textsOf(part(node.value, "spec")["podCIDRs"]).map((cidr) => {
+      const network = parsePrefix(cidr);
+      if (network === null) throw errorOf(node, `its pod network ${cidr} is no network`);
+      const ip = nextAddress(pod, network, cidr, taken);
       taken.add(ip);
-      spec["clusterIP"] = ip;
-    }
-    if (spec["clusterIPs"] === undefined) spec["clusterIPs"] = [spec["clusterIP"]];
-    if (spec["type"] !== "NodePort" && spec["type"] !== "LoadBalancer") continue;
-    for (const port of listOf(spec["ports"])) {
-      if (port["nodePort"] !== undefined || spec["allocateLoadBalancerNodePorts"] === false) continue;
-      const number = nextFree(ports, String, 30_000);
-      ports.add(number);
-      port["nodePort"] = Number(number);
-    }
+      return ip;
+    });
+    setPodIps(pod, ips);
   }
 }
 
-/** The port of a container by number or name (pkg/api/v1/pod FindPort). */
-function targetPort(pod: WrittenObject, port: Fields): number | null {
-  const target = port["targetPort"] ?? port["port"];
-  if (typeof target === "number") return target;
-  const containers = listOf(part(pod.value, "spec")["containers"]);
-  const named = containers.flatMap((each) => listOf(each["ports"])).find((each) => each["name"] === target);
-  const number = named?.["containerPort"];
-  return typeof number === "number" ? number : null;
-}
-
-function endpointSlice(service: WrittenObject, all: readonly WrittenObject[]): WrittenObject | null {
-  const spec = part(service.value, "spec");
-  const selector = Object.entries(part(spec, "selector"));
-  if (selector.length === 0) return null;
-  const chosen = all.filter((each) => {
-    if (each.kind !== "Pod" || each.namespace !== service.namespace) return false;
-    const labels = part(part(each.value, "metadata"), "labels");
-    return selector.every(([name, value]) => labels[name] === value);
-  });
-  const first = chosen[0];
-  const ports = listOf(spec["ports"]).map((port) => ({
-    name: textOf(port["name"]),
-    protocol: textOf(port["protocol"]) || "TCP",
-    port: first === undefined ? null : targetPort(first, port),
-  }));
-  const endpoints = chosen.flatMap((pod) => {
-    const status = part(pod.value, "status");
-    const ip = textOf(status["podIP"]);
-    if (ip === "") return [];
-    const ready = listOf(status["conditions"]).some((each) => each["type"] === "Ready" && each["status"] === "True");
-    return [
-      {
-        addresses: [ip],
-        conditions: { ready, serving: ready, terminating: false },
-        nodeName: textOf(part(pod.value, "spec")["nodeName"]),
-        targetRef: { kind: "Pod", namespace: pod.namespace, name: pod.name },
-      },
-    ];
-  });
-  const name = `${service.name}-1`;
-  const metadata = {
-    namespace: service.namespace,
-    name,
-    labels: { "kubernetes.io/service-name": service.name },
-  };
-  const value = {
-    apiVersion: "discovery.k8s.io/v1",
-    kind: "EndpointSlice",
-    metadata,
-    addressType: "IPv4",
-    ports,
-    endpoints,
-  };
-  return { ...service, apiVersion: value.apiVersion, kind: value.kind, name, value };
-}
-
-/** Fills the objects in, in place, and returns them with the EndpointSlices that they lack. */
+/**
+ * Fills the objects in, in place, and returns them with the EndpointSlices that they lack. Throws ParseError for a pod on a node that is
+ * not there, and when addresses run out; IntentError when there is no Node.
+ */
 export function fillIn(objects: readonly WrittenObject[]): WrittenObject[] {
+  if (!objects.some((each) => each.kind === "Node"))
+    throw new IntentError("the objects hold no Node: without one there is no place to program");
   for (const each of objects) {
-    const metadata = part(each.value, "metadata");
-    if (each.namespace === "" && (each.kind === "Pod" || each.kind === "Service" || each.kind === "EndpointSlice")) {
-      each.namespace = "default";
-      metadata["namespace"] = "default";
-    }
+    if (each.namespace !== "" || !NAMESPACED.has(each.kind)) continue;
+    each.namespace = "default";
+    part(each.value, "metadata")["namespace"] = "default";
   }
-  nodes(objects);
-  pods(objects);
-  services(objects);
-  const served = new Set(
-    objects
-      .filter((each) => each.kind === "EndpointSlice")
-      .map((each) => {
-        const labels = part(part(each.value, "metadata"), "labels");
-        return `${each.namespace}/${textOf(labels["kubernetes.io/service-name"])}`;
-      }),
-  );
-  const slices = objects
-    .filter((each) => each.kind === "Service" && !served.has(`${each.namespace}/${each.name}`))
-    .flatMap((service) => endpointSlice(service, objects) ?? []);
-  return [...objects, ...slices];
+  for (const node of objects) {
+    if (node.kind !== "Node") continue;
+    const ips = internalIps(node);
+    if (ips.length === 0) throw errorOf(node, "has no InternalIP in status.addresses");
+    const wrong = ips.find((ip) => parseIp(ip) === null);
+    if (wrong !== undefined) throw errorOf(node, `its InternalIP "${wrong}" is no address`);
+  }
+  fillNodes(objects);
+  fillPods(objects);
+  return [...objects, ...fillServices(objects, clusterFamilies(objects))];
 }

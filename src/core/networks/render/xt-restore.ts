@@ -19,14 +19,15 @@ export function xtRestoreText(claims: readonly Claim[], family: XtFamily): strin
     return table;
   };
   const rule = (table: Table, chain: string, text: string): void => {
-    if (BUILT_IN.has(chain) && !table.chains.has(chain)) table.chains.set(chain, "ACCEPT");
     table.rules.push(`-A ${chain}${text === "" ? "" : ` ${text}`}`);
   };
   for (const claim of claims) {
     if (claim.kind === "chain" && claim.state.backend === "iptables" && claim.state.family === family) {
       const table = of(claim.state.table);
       const { chain } = claim.state;
-      table.chains.set(chain, BUILT_IN.has(chain) ? (claim.state.policy ?? "ACCEPT") : null);
+      // A built-in chain is there already, and its line would set its policy.
+      if (!BUILT_IN.has(chain)) table.chains.set(chain, null);
+      else if (typeof claim.state.policy === "string") table.chains.set(chain, claim.state.policy);
       for (const each of claim.rules ?? []) if (typeof each === "string") rule(table, chain, each);
     } else if (claim.kind === "rule" && claim.chain.backend === "iptables" && claim.chain.family === family) {
       if (typeof claim.state === "string") rule(of(claim.chain.table), claim.chain.chain, claim.state);
@@ -43,6 +44,15 @@ export function xtRestoreText(claims: readonly Claim[], family: XtFamily): strin
       ].join("\n"),
     )
     .join("");
+}
+
+/** Commands that make the counters which rules of iptables name (`-m nfacct`); iptables-restore takes no rule without its counter. */
+export function nfacctCommands(claims: readonly Claim[]): string[] {
+  const names = claims.flatMap((claim) => {
+    const rules = claim.kind === "chain" ? (claim.rules ?? []) : claim.kind === "rule" ? [claim.state] : [];
+    return rules.flatMap((rule) => (typeof rule === "string" ? (/--nfacct-name (\S+)/.exec(rule)?.[1] ?? []) : []));
+  });
+  return [...new Set(names)].map((name) => `nfacct add ${name}`);
 }
 
 /** What `ipset restore` loads; empty when no set is claimed. */
