@@ -30,7 +30,10 @@ export interface Suspicion {
   hurts: readonly Hurt[];
   /** What it is while nobody is hurt; `summary` must then state the condition of a warning. Null: nothing, it is not reported. */
   otherwise: Exclude<Severity, "error"> | null;
-  /** What stops these walks is meant to (a policy that forbids them): they are explained, and nothing is wrong. The finding is an `info`. */
+  /**
+   * What stops these walks is meant to (a policy that forbids them): they are explained, and the finding is what it is `otherwise`, an
+   * `info` when that is not said.
+   */
   intended?: boolean;
 }
 

@@ -96,7 +96,7 @@ export function doctor(snapshot: Snapshot, options: DoctorOptions = {}): Finding
     const { suspicions, unknown: more = [] } = check.look(chart);
     unknown.push(...more);
     for (const suspicion of suspicions) {
-      const hurting = suspicion.intended === true ? "info" : "error";
+      const hurting = suspicion.intended === true ? (suspicion.otherwise ?? "info") : "error";
       const severity = suspicion.hurts.length > 0 ? hurting : suspicion.otherwise;
       if (severity !== null) suspected.push({ suspicion, depth: check.depth, severity });
     }

@@ -11,6 +11,7 @@ const affected = z.object({
   proto: z.string(),
   address: z.string(),
   port: z.int().min(1).max(65_535).optional(),
+  sourcePort: z.int().min(1).max(65_535).optional().describe("The one source port that is hurt"),
   size: z.int().optional().describe("Bytes of the packets that fail, where smaller ones pass"),
 });
 

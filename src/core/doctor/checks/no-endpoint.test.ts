@@ -26,7 +26,7 @@ const selecting = (name: string, selector: Record<string, string>): Edit =>
 describe.skipIf(!hasRecording(NAME))("no-endpoint", () => {
   test("what nobody counts on is only said", () => {
     const found = findings({});
-    expect(found.map(({ severity }) => severity)).toEqual(["info", "info"]);
+    expect(found.map(({ severity }) => severity)).toEqual(["error", "warning"]);
     expect(found.map(({ summary }) => /shop\/\S+/.exec(summary)?.[0]).toSorted()).toEqual([
       "shop/nobody",
       "shop/web-local",

@@ -36,11 +36,11 @@ function wanted(service: Service, reason: Endpointless, ingress: ReadonlySet<str
     case "port":
     case "misspelt":
     case "unmade":
+    case "nothing":
       return true;
     case "paused":
       return false;
     case "manual":
-    case "nothing":
       return (
         service.type === "NodePort" ||
         service.type === "LoadBalancer" ||
@@ -78,7 +78,7 @@ function empty(
   };
 }
 
-/** Endpoints, but none on nodes to which internalTrafficPolicy confines clients: as asked for, so only said. */
+/** Endpoints, but none on nodes to which internalTrafficPolicy confines clients: as asked for, so no error. */
 function confined(chart: Chart, service: Service, walks: readonly Walked[]): Suspicion[] {
   if (service.internalTrafficPolicy !== "Local") return [];
   const hurts = walks.filter(
@@ -98,7 +98,8 @@ function confined(chart: Chart, service: Service, walks: readonly Walked[]): Sus
         `kubectl -n ${service.namespace} patch service ${service.name} -p '{"spec":{"internalTrafficPolicy":"Cluster"}}'   # unless it is meant to be so`,
       ],
       hurts: hurts.map((walked) => ({ walked })),
-      otherwise: null,
+      // Asked for, and yet whoever asks from there gets no answer.
+      otherwise: "warning",
       intended: true,
     },
   ];
