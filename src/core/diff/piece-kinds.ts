@@ -119,6 +119,7 @@ export const FDB: PieceKind<FdbState> = {
     (Number.parseInt(entry.mac.slice(0, 2), 16) & 1) === 1 ||
     // dev_uc_add: addresses that a device answers to besides its own, such as those of macvlan devices on it.
     (typeof entry.master !== "string" && typeof entry.dst !== "string" && entry.state === "permanent") ||
-    // br_fdb_update (learned), br_fdb_change_mac_address (a port's or the bridge's own).
-    (typeof entry.master === "string" && (entry.state === "" || entry.state === "permanent")),
+    // br_fdb_update (learned; stale past its ageing time), br_fdb_change_mac_address (a port's or the bridge's own).
+    (typeof entry.master === "string" &&
+      (entry.state === "" || entry.state === "stale" || entry.state === "permanent")),
 };

@@ -74,7 +74,8 @@ export function whyEndpointless(chart: Chart, service: Service, port?: ServicePo
       evidence: [own],
       remedy: [`kubectl -n ${namespace} get endpointslices -l kubernetes.io/service-name=${name} -o yaml`],
     };
-  const pods = selectedPods(snapshot, service).filter((pod) => pod.phase !== "Succeeded" && pod.phase !== "Failed");
+  const selected = selectedPods(snapshot, service);
+  const pods = selected.filter((pod) => pod.phase !== "Succeeded" && pod.phase !== "Failed");
   const ready = pods.filter((pod) => pod.ready && !pod.terminating);
   const podEvidence = (pod: Pod): Evidence =>
     chart.evidence(
@@ -101,6 +102,13 @@ export function whyEndpointless(chart: Chart, service: Service, port?: ServicePo
         `kubectl -n ${namespace} get pods -l ${selector} -o wide`,
         `kubectl -n ${namespace} describe pods -l ${selector}`,
       ],
+    };
+  if (selected.length > 0)
+    return {
+      why: "paused",
+      text: `the ${selected.length === 1 ? "pod" : `${selected.length} pods`} that it selects ${selected.length === 1 ? "has" : "have"} ended`,
+      evidence: [own, ...selected.slice(0, 3).map(podEvidence)],
+      remedy: [`kubectl -n ${namespace} get pods -l ${selector.replaceAll(", ", ",")}`],
     };
   const [workload] = workloadsOf(snapshot, service);
   if (workload !== undefined) {

@@ -15,7 +15,8 @@ export function usableEndpoints(dir: Directory, service: Service, port: ServiceP
   const slices = (dir.slices.get(`${service.namespace}/${service.name}`) ?? []).filter(
     (slice) =>
       slice.addressType === (family === 6 ? "IPv6" : "IPv4") &&
-      slice.ports.some((each) => each.name === port.name && each.protocol === port.protocol),
+      // A port without a number is none that kube-proxy can send to.
+      slice.ports.some((each) => each.name === port.name && each.protocol === port.protocol && each.port !== null),
   );
   const all = slices.flatMap((slice) => slice.endpoints);
   const ready = all.filter((each) => each.ready);

@@ -4,10 +4,8 @@ import type { Endpoint, Service, ServicePort } from "../model/cluster.ts";
 import type { Source } from "../model/source.ts";
 import type { Chart } from "./chart.ts";
 import { usableEndpoints } from "./expect.ts";
+import { isKubeProxys } from "./kube-proxys.ts";
 import { backendsOf, backendText, entryKey, type ServiceRules } from "./service-rules.ts";
-
-/** kube-proxy leaves Services and slices with these labels to others (cmd/kube-proxy/app/server.go). */
-const NOT_ITS = ["service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"];
 
 /** Ticks off the endpoints that a Service port should have, again for every node, without making anything. */
 class Marks {
@@ -57,12 +55,7 @@ const hasHint = ({ hints }: Endpoint): boolean => hints !== undefined && hints.z
 /** Every Service port that kube-proxy serves, in each family. */
 export function wantedPorts(chart: Chart): Wanted[] {
   return [...chart.dir.services].flatMap(([name, service]) => {
-    if (
-      service.headless ||
-      service.externalName !== null ||
-      NOT_ITS.some((label) => Object.hasOwn(service.labels, label))
-    )
-      return [];
+    if (service.headless || service.externalName !== null || !isKubeProxys(service)) return [];
     return service.clusterIPs.flatMap((address) =>
       service.ports.map((port): Wanted => {
         const family = address.includes(":") ? 6 : 4;
@@ -80,7 +73,10 @@ export function wantedPorts(chart: Chart): Wanted[] {
         }
         const ready = usableEndpoints(chart.dir, service, port, family);
         const usable = new Map(
-          ready.map((each) => [backendText(each.addresses[0] ?? "", numbers.get(each) ?? 0), each]),
+          ready.flatMap((each): [string, Endpoint][] => {
+            const number = numbers.get(each);
+            return number === undefined ? [] : [[backendText(each.addresses[0] ?? "", number), each]];
+          }),
         );
         return {
           name: `${name}${port.name === "" ? "" : `:${port.name}`}`,

@@ -4,6 +4,7 @@ import type { Service, ServicePort } from "../model/cluster.ts";
 import type { Namespace } from "../model/namespace.ts";
 import type { Proto } from "../model/walk.ts";
 import { globalAddresses, hasEnded, type Directory, type PodEntry } from "../names/directory.ts";
+import { isKubeProxys } from "./kube-proxys.ts";
 import type { Sender, Target, Way } from "./target.ts";
 
 const familyOf = (address: string): 4 | 6 => (address.includes(":") ? 6 : 4);
@@ -57,18 +58,20 @@ function serviceTarget(service: Service, port: ServicePort, way: Way, address: s
 }
 
 function serviceTargets(dir: Directory, nodeAddresses: ReadonlyMap<string, readonly string[]>): Target[] {
-  return [...dir.services.values()].flatMap((service) =>
-    service.ports.flatMap((port) => [
-      ...service.clusterIPs.flatMap((ip) => serviceTarget(service, port, "clusterIP", ip, null)),
-      ...service.externalIPs.flatMap((ip) => serviceTarget(service, port, "externalIP", ip, null)),
-      ...service.loadBalancerIPs.flatMap((ip) => serviceTarget(service, port, "loadBalancer", ip, null)),
-      ...(port.nodePort === null
-        ? []
-        : [...nodeAddresses].flatMap(([node, ips]) =>
-            ips.flatMap((ip) => serviceTarget(service, port, "nodePort", ip, node)),
-          )),
-    ]),
-  );
+  return [...dir.services.values()]
+    .filter(isKubeProxys)
+    .flatMap((service) =>
+      service.ports.flatMap((port) => [
+        ...service.clusterIPs.flatMap((ip) => serviceTarget(service, port, "clusterIP", ip, null)),
+        ...service.externalIPs.flatMap((ip) => serviceTarget(service, port, "externalIP", ip, null)),
+        ...service.loadBalancerIPs.flatMap((ip) => serviceTarget(service, port, "loadBalancer", ip, null)),
+        ...(port.nodePort === null
+          ? []
+          : [...nodeAddresses].flatMap(([node, ips]) =>
+              ips.flatMap((ip) => serviceTarget(service, port, "nodePort", ip, node)),
+            )),
+      ]),
+    );
 }
 
 /** Ports on which something in a pod listens for everyone, else those that its containers declare. */
@@ -79,6 +82,13 @@ function podPorts(pod: PodEntry): { proto: Proto; port: number }[] {
   };
   for (const each of pod.object?.ports ?? []) add(protoOf(each.protocol), each.containerPort);
   return [...found.values()];
+}
+
+/** Whether a hostPort with this hostIP is one of `address`: the unspecified address stands for all of its own family (portmap). */
+function leadsTo(hostIP: string | null, address: string): boolean {
+  if (hostIP === null || hostIP === "") return true;
+  if (hostIP === "0.0.0.0") return !address.includes(":");
+  return hostIP === "::" ? address.includes(":") : hostIP === address;
 }
 
 function podTargets(pod: PodEntry, nodeAddresses: ReadonlyMap<string, readonly string[]>): Target[] {
@@ -104,7 +114,7 @@ function podTargets(pod: PodEntry, nodeAddresses: ReadonlyMap<string, readonly s
     if (each.hostPort === null || proto === null || node === null) return [];
     const { hostPort, hostIP, containerPort } = each;
     return (nodeAddresses.get(node) ?? [])
-      .filter((ip) => hostIP === null || hostIP === "0.0.0.0" || hostIP === "::" || hostIP === ip)
+      .filter((ip) => leadsTo(hostIP, ip))
       .map((address) => ({
         aim: { kind: "hostPort", pod: object, node, containerPort },
         to: withPort(address, hostPort, proto),

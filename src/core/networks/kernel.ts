@@ -100,6 +100,12 @@ function ruleLookups(ns: Namespace): Claim[] {
 /** Claims of owner `kernel` on one namespace, derived from the devices and addresses that it has. */
 export function kernelClaims(ns: Namespace): Claim[] {
   const up = ns.links.filter((link) => link.up);
+  // Local routes may outlive their device's going down (fib_sync_down_dev leaves what is not forced).
+  const left = ns.links
+    .filter((link) => !link.up)
+    .flatMap((link) => link.addresses.filter(({ ip }) => ip.v === 4).flatMap((address) => routes4(link, address, null)))
+    .filter((route) => route.type === "local")
+    .map((route) => ({ ...route, optional: true }));
   const tables = new Map(ns.links.flatMap((link) => (link.kind.kind === "vrf" ? [[link.name, link.kind.table]] : [])));
   const routes = up.flatMap((link): Derived[] => {
     const vrf = link.master === null ? null : (tables.get(link.master) ?? null);
@@ -113,7 +119,7 @@ export function kernelClaims(ns: Namespace): Claim[] {
   });
   const seen = new Set<string>();
   const claims = ruleLookups(ns);
-  for (const { optional, ...state } of routes) {
+  for (const { optional, ...state } of [...routes, ...left]) {
     const key = `${state.table} ${state.dst} ${state.type} ${state.metric} ${state.ways[0]?.dev ?? ""}`;
     if (seen.has(key)) continue;
     seen.add(key);

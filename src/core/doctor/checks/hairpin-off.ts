@@ -10,14 +10,15 @@ import type { Chart } from "../chart.ts";
 import type { Check, Diagnosis, Suspicion } from "../check.ts";
 import { deathsOf, hurtsOf, type Death } from "../deaths.ts";
 
-/** Whether the packet came back to who sent it: its last destination is an address of the sender. */
+/** Whether the packet came back to who sent it: its last destination is an address of the sender, and by the objects no other pod's. */
 function toItself(chart: Chart, death: Death): boolean {
   const { sender } = death.example;
   if (sender.kind !== "pod") return false;
   const changed = death.forward.findLast((step) => step.layer === 0 && step.changed?.dst !== undefined)?.changed?.dst;
   const ip = parseIp(changed ?? "");
   const own = chart.dir.places.get(sender.place)?.links.flatMap((link) => link.addresses) ?? [];
-  return ip !== null && own.some((each) => formatIp(each.ip) === formatIp(ip));
+  if (ip === null || !own.some((each) => formatIp(each.ip) === formatIp(ip))) return false;
+  return sender.pod?.ips.some((each) => parseIp(each)?.key === ip.key) === true;
 }
 
 /** The port of a host's bridge behind which a sender is. */

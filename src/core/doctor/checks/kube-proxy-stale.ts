@@ -25,15 +25,19 @@ const hitsLine =
 
 /** Failed walks to the stale Service ports that met the node's rules for them. */
 function hurtBy(chart: Chart, host: Namespace, stale: readonly Stale[], everything: boolean): Hurt[] {
-  const ports = new Map<ServicePort, Stale>(stale.map((each) => [each.wanted.port, each]));
-  const candidates: Walked[] = chart.failures.filter(
-    ({ target: { aim } }) => aim.kind === "service" && (everything || ports.has(aim.port)),
+  // A Service port has rules of its own in each family.
+  const ports: Record<4 | 6, Map<ServicePort, Stale>> = { 4: new Map(), 6: new Map() };
+  for (const each of stale) ports[each.wanted.family].set(each.wanted.port, each);
+  const staleAt = ({ target: { aim, address } }: Walked): Stale | undefined =>
+    aim.kind === "service" ? ports[address.includes(":") ? 6 : 4].get(aim.port) : undefined;
+  const candidates = chart.failures.filter(
+    (walked) => walked.target.aim.kind === "service" && (everything || staleAt(walked) !== undefined),
   );
   let traced = 0;
   return candidates.flatMap((walked): Hurt[] => {
     const { aim } = walked.target;
     const near = walked.sender.node === host.node || (aim.kind === "service" && aim.node === host.node);
-    const each = aim.kind === "service" ? ports.get(aim.port) : undefined;
+    const each = staleAt(walked);
     if (everything || each?.absent === true) return near ? [{ walked }] : [];
     if (each === undefined) return [];
     if (traced++ >= MOST_TRACED) return near ? [{ walked }] : [];
@@ -59,6 +63,9 @@ function restart(chart: Chart, node: string): string[] {
 const some = (texts: readonly string[]): string =>
   texts.length <= 3 ? texts.join(", ") : `${texts.slice(0, 3).join(", ")} and ${texts.length - 3} more`;
 
+/** In both families a Service port has one name. */
+const namesOf = (stale: readonly Stale[]): string => some([...new Set(stale.map(({ wanted }) => wanted.name))]);
+
 function suspicion(chart: Chart, host: Namespace, rules: ServiceRules, stale: readonly Stale[]): Suspicion {
   const { node } = host;
   const gone = stale.filter((each) => each.gone.length > 0);
@@ -68,14 +75,14 @@ function suspicion(chart: Chart, host: Namespace, rules: ServiceRules, stale: re
     ...(gone.length === 0
       ? []
       : [
-          `lead ${some(gone.map(({ wanted }) => wanted.name))} to endpoints that are gone (${some([...new Set(gone.flatMap((each) => each.gone.map(([text]) => text)))])})`,
+          `lead ${namesOf(gone)} to endpoints that are gone (${some([...new Set(gone.flatMap((each) => each.gone.map(([text]) => text)))])})`,
         ]),
     ...(lacking.length === 0
       ? []
       : [
-          `lack ready endpoints of ${some(lacking.map(({ wanted }) => wanted.name))} (${some([...new Set(lacking.flatMap((each) => each.lacking))])})`,
+          `lack ready endpoints of ${namesOf(lacking)} (${some([...new Set(lacking.flatMap((each) => each.lacking))])})`,
         ]),
-    ...(absent.length === 0 ? [] : [`have nothing for ${some(absent.map(({ wanted }) => wanted.name))}`]),
+    ...(absent.length === 0 ? [] : [`have nothing for ${namesOf(absent)}`]),
     ...rules.unreached.map(({ text }) => `are not reached: ${text}`),
   ];
   const evidence: Evidence[] = [
