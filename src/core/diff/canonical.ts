@@ -42,7 +42,7 @@ export function xtCanonical(rule: XtRule, renames: Renames): string {
 }
 
 /** JSON with sorted keys; the members of an anonymous set or map sorted, because their order means nothing. */
-export function jsonCanonical(value: NftJson): string {
+function jsonCanonical(value: NftJson): string {
   if (Array.isArray(value)) return `[${value.map(jsonCanonical).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const parts = Object.keys(value)

@@ -26,7 +26,7 @@ import type { Diff, Piece } from "./types.ts";
 import { compareXtables } from "./xt-tables.ts";
 
 /** Both ends of a machine's veth pairs, by place and device. */
-function peers(machine: Machine): Map<string, string> {
+export function vethPeers(machine: Machine): Map<string, string> {
   const found = new Map<string, string>();
   for (const { place, device, hostDevice } of machine.sandboxes) {
     if (device === null || hostDevice === null) continue;
@@ -117,7 +117,7 @@ export function diff(snapshot: Snapshot, options: DiffOptions = {}): Diff {
       if (list === undefined) byPlace.set(claim.at, [claim]);
       else list.push(claim);
     }
-    const pairs = peers(machine);
+    const pairs = vethPeers(machine);
     for (const ns of namespaces) {
       const peerOf = (link: Link): string | undefined => pairs.get(`${ns.place} ${link.name}`);
       compareNamespace(ns, byPlace.get(ns.place) ?? [], peerOf, (source) => snapshot.line(source), tally);

@@ -1,6 +1,6 @@
 /** Which members of two lists are the same, in the same order: a longest common subsequence. */
 
-/** Above this many cells a table would cost more than it is worth; what is unique in both lists decides then. */
+/** Above this many cells a table would cost more than it is worth. */
 const MAX_CELLS = 4_000_000;
 
 /** For each of `wanted` its place in `there`, or -1; places rise. */
@@ -13,7 +13,7 @@ export function matchInOrder(wanted: readonly string[], there: readonly string[]
   while (a > start && b > start && wanted[a - 1] === there[b - 1]) places[--a] = --b;
   if (a > start && b > start) {
     if ((a - start) * (b - start) <= MAX_CELLS) table(wanted, there, start, a, b, places);
-    else greedy(wanted, there, start, a, b, places);
+    else byRank(wanted, there, start, a, b, places);
   }
   return places;
 }
@@ -49,8 +49,11 @@ function table(
   }
 }
 
-/** Takes each of `wanted` at its first place after the last one taken. */
-function greedy(
+/**
+ * The nth of equal members of one list belongs to the nth of the other's, and of these pairs the most whose places rise: patience
+ * sorting (Fredman 1975). Without repeated members that is a longest common subsequence.
+ */
+function byRank(
   wanted: readonly string[],
   there: readonly string[],
   start: number,
@@ -59,14 +62,27 @@ function greedy(
   places: number[],
 ): void {
   const where = new Map<string, number[]>();
-  for (let j = start; j < b; j++) {
+  // From the last on, so that the first is popped first.
+  for (let j = b - 1; j >= start; j--) {
     const list = where.get(there[j]!);
     if (list === undefined) where.set(there[j]!, [j]);
     else list.push(j);
   }
-  let last = start - 1;
+  const pairs: { i: number; j: number; before: number }[] = [];
+  // ends[k]: of the runs of k + 1 pairs, the last pair of the one that ends first.
+  const ends: number[] = [];
   for (let i = start; i < a; i++) {
-    const place = where.get(wanted[i]!)?.find((j) => j > last);
-    if (place !== undefined) places[i] = last = place;
+    const j = where.get(wanted[i]!)?.pop();
+    if (j === undefined) continue;
+    let low = 0;
+    let high = ends.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (pairs[ends[middle]!]!.j < j) low = middle + 1;
+      else high = middle;
+    }
+    pairs.push({ i, j, before: low === 0 ? -1 : ends[low - 1]! });
+    ends[low] = pairs.length - 1;
   }
+  for (let at = ends.at(-1) ?? -1; at >= 0; at = pairs[at]!.before) places[pairs[at]!.i] = pairs[at]!.j;
 }

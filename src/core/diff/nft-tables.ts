@@ -6,7 +6,8 @@ import type { Source } from "../model/source.ts";
 import type { Claim } from "../networks/claim.ts";
 import type { RuleState } from "../networks/state.ts";
 import { nftCanonical } from "./canonical.ts";
-import { compareTable, type ActualChain, type WantedChain, type WantedInChain, type WantedRule } from "./table.ts";
+import { compareTable } from "./table.ts";
+import type { ActualChain, WantedChain, WantedInChain, WantedRule } from "./table-work.ts";
 import type { Tally } from "./tally.ts";
 import type { Piece } from "./types.ts";
 import { xtTablesInNft } from "./xt-tables.ts";
@@ -38,7 +39,7 @@ function actualChains(table: NftTable, lineOf: (source: Source) => string): Actu
 
 function wantedRule(rule: RuleState): WantedRule {
   const canonical = typeof rule === "string" ? rule : nftCanonical(rule.expr, rule.comment ?? null);
-  return { canonical: () => canonical, text: typeof rule === "string" ? rule : JSON.stringify(rule.expr) };
+  return { canonical: () => canonical, text: () => (typeof rule === "string" ? rule : JSON.stringify(rule.expr)) };
 }
 
 /** Compares the tables of one namespace; `lineOf` gives a line of the snapshot. */

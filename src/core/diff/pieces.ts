@@ -24,7 +24,7 @@ export interface PieceKind<S> {
 }
 
 /** Whether `actual` is as `wanted` says; what `wanted` leaves out is left out of the comparison. */
-export function agrees(wanted: unknown, actual: unknown): boolean {
+function agrees(wanted: unknown, actual: unknown): boolean {
   if (wanted === undefined) return true;
   if (Array.isArray(wanted)) {
     return (

@@ -46,6 +46,12 @@ function nftSet(table: NftTable, set: NftSet): ActualSet {
   return { state, source: set.source };
 }
 
+/** Where a missing set would stand. */
+function listing(ns: Namespace, set: SetState): Source | null {
+  if (set.backend === "ipset") return { file: `${ns.dir}/ipset.txt`, line: 1 };
+  return ns.nft === null ? null : { file: ns.nft.file, line: 1 };
+}
+
 /** Compares one namespace's sets; returns the names of those that are hashes, by the names that stand for them in claims. */
 export function compareSets(
   ns: Namespace,
@@ -95,7 +101,7 @@ export function compareSets(
     if (claim.optional === true) continue;
     if (claim.state.backend === "ipset" && why !== undefined)
       tally.unknown.push({ at: ns.place, what: `set ${claim.state.name}`, why });
-    else tally.differs(claim.owner, ns.place, "set", claim.state as unknown as Piece, null, null);
+    else tally.differs(claim.owner, ns.place, "set", claim.state as unknown as Piece, null, listing(ns, claim.state));
   }
   for (const { state, source } of free.values())
     tally.nobodys(

@@ -1,117 +1,9 @@
 /** Compares the chains and rules of one table of iptables or nftables. */
-import type { Source } from "../model/source.ts";
-import type { Renames } from "./canonical.ts";
+import { leftovers, resolveHashed } from "./hashed-chains.ts";
 import { matchInOrder } from "./in-order.ts";
+import type { ActualChain, TableWork, WantedChain, WantedInChain, WantedRule } from "./table-work.ts";
 import type { Tally } from "./tally.ts";
 import type { Piece } from "./types.ts";
-
-export interface ActualRule {
-  canonical: string;
-  /** As iptables-save or nft prints it. */
-  text(): string;
-  source: Source;
-}
-
-export interface ActualChain {
-  name: string;
-  /** What makes it a base chain: hook, priority, policy; null for a regular one. */
-  base: Piece | null;
-  rules: ActualRule[];
-  source: Source;
-}
-
-export interface WantedRule {
-  canonical(renames: Renames): string;
-  text: string;
-}
-
-export interface WantedChain {
-  owner: string;
-  name: string;
-  hashed: string | null;
-  optional: boolean;
-  base: Piece | null;
-  /** Null: its rules are claimed one by one. */
-  rules: WantedRule[] | null;
-  /** So many of the first rules may stand in any order. */
-  freeOrder: number;
-}
-
-export interface WantedInChain {
-  owner: string;
-  chain: string;
-  optional: boolean;
-  /** It may stand anywhere among its owner's. */
-  freeOrder: boolean;
-  rule: WantedRule;
-}
-
-export interface TableWork {
-  at: string;
-  /** Fields that name the table in every piece: backend, family, table. */
-  table: Piece;
-  chains: WantedChain[];
-  rules: WantedInChain[];
-  actual: ActualChain[];
-  /** Where what is missing would stand. */
-  listing: Source | null;
-  /** Stand-ins for hashed names of sets; those of chains are added. */
-  renames: Map<string, string>;
-  /** Whether the kernel has this chain by itself: a built-in chain with its first policy. */
-  ofKernel(chain: ActualChain): boolean;
-}
-
-/** Finds the chains whose names are hashes by what they hold, those first that refer to no other such chain. */
-function resolveHashed(work: TableWork): void {
-  const claimed = new Set(work.chains.filter((chain) => chain.hashed === null).map((chain) => chain.name));
-  const free = new Set(work.actual.filter((chain) => !claimed.has(chain.name)));
-  let open = work.chains.filter((chain) => chain.hashed !== null && chain.rules !== null);
-  const texts = new Map([...free].map((chain) => [chain, chain.rules.map((rule) => rule.canonical).join("\n")]));
-  for (;;) {
-    const left: WantedChain[] = [];
-    for (const chain of open) {
-      // A name that is as the claim says wins over what the chain holds.
-      const named = [...free].find((each) => each.name === chain.name);
-      const text = (chain.rules ?? []).map((rule) => rule.canonical(work.renames)).join("\n");
-      const found =
-        named ?? [...free].find((each) => each.name.startsWith(chain.hashed ?? "") && texts.get(each) === text);
-      if (found === undefined) {
-        left.push(chain);
-        continue;
-      }
-      free.delete(found);
-      work.renames.set(chain.name, found.name);
-      chain.name = found.name;
-    }
-    if (left.length === open.length) break;
-    open = left;
-  }
-  // What holds nothing that is there: beside the one that is left with its prefix, if there is just one, so that the rules tell the difference.
-  for (const chain of open) {
-    const rest = [...free].filter((each) => each.name.startsWith(chain.hashed ?? ""));
-    const rivals = open.filter((each) => each.hashed === chain.hashed);
-    if (rest.length !== 1 || rivals.length !== 1) continue;
-    free.delete(rest[0]!);
-    work.renames.set(chain.name, rest[0]!.name);
-    chain.name = rest[0]!.name;
-  }
-}
-
-/**
- * Empty chains that a program no longer uses and will remove: an optional claim on an empty chain of a hashed name owns all that are left
- * with its prefix.
- */
-function leftovers(work: TableWork, seen: Set<string>, tally: Tally): void {
-  const claims = work.chains.filter((chain) => chain.optional && chain.hashed !== null && chain.rules?.length === 0);
-  if (claims.length === 0) return;
-  for (const actual of work.actual) {
-    if (seen.has(actual.name) || actual.rules.length > 0 || actual.base !== null) continue;
-    const owner = claims.find((chain) => actual.name.startsWith(chain.hashed ?? ""))?.owner;
-    if (owner === undefined) continue;
-    seen.add(actual.name);
-    tally.equal(owner, work.at, "chain");
-  }
-}
 
 /** Compares one table's chains, the rules of those that have one owner, and the rules of many owners in the others. */
 export function compareTable(work: TableWork, tally: Tally): void {
@@ -150,7 +42,8 @@ export function compareTable(work: TableWork, tally: Tally): void {
   for (const [chain, wanted] of inChains) {
     if (seen.has(chain)) continue;
     for (const { owner, optional, rule } of wanted) {
-      if (!optional) tally.differs(owner, work.at, "rule", rulePiece(work, chain, rule.text), null, work.listing);
+      if (!optional)
+        tally.differs(owner, work.at, "rule", rulePiece(work, chain, rule.text(chain)), null, work.listing);
     }
   }
 }
@@ -168,7 +61,7 @@ function missingChain(work: TableWork, chain: WantedChain, tally: Tally): void {
   const piece = { ...work.table, chain: chain.name, ...chain.base };
   tally.differs(chain.owner, work.at, "chain", piece, null, work.listing);
   for (const rule of chain.rules ?? [])
-    tally.differs(chain.owner, work.at, "rule", rulePiece(work, chain.name, rule.text), null, work.listing);
+    tally.differs(chain.owner, work.at, "rule", rulePiece(work, chain.name, rule.text(chain.name)), null, work.listing);
 }
 
 function compareDeclaration(work: TableWork, chain: WantedChain, actual: ActualChain, tally: Tally): void {
@@ -218,7 +111,7 @@ function compareOwned(work: TableWork, chain: WantedChain, actual: ActualChain, 
         chain.owner,
         work.at,
         "rule",
-        want === undefined ? null : rulePiece(work, chain.name, want.text),
+        want === undefined ? null : rulePiece(work, chain.name, want.text(chain.name)),
         is === undefined ? null : rulePiece(work, chain.name, is.text()),
         is?.source ?? actual.source,
       );
@@ -269,7 +162,14 @@ function compareShared(work: TableWork, wanted: readonly WantedInChain[], actual
         taken.add(place);
         tally.equal(owner, work.at, "rule");
       } else if (!claim.optional) {
-        tally.differs(owner, work.at, "rule", rulePiece(work, actual.name, claim.rule.text), null, actual.source);
+        tally.differs(
+          owner,
+          work.at,
+          "rule",
+          rulePiece(work, actual.name, claim.rule.text(actual.name)),
+          null,
+          actual.source,
+        );
       }
     });
   }

@@ -6,7 +6,8 @@ import type { Claim } from "../networks/claim.ts";
 import { parseIptablesSave } from "../parse/iptables-save.ts";
 import { formatRule } from "../parse/iptables/print.ts";
 import { xtCanonical, type Renames } from "./canonical.ts";
-import { compareTable, type ActualChain, type WantedChain, type WantedInChain, type WantedRule } from "./table.ts";
+import { compareTable } from "./table.ts";
+import type { ActualChain, WantedChain, WantedInChain, WantedRule } from "./table-work.ts";
 import type { Tally } from "./tally.ts";
 
 const NO_RENAMES: Renames = new Map();
@@ -81,12 +82,12 @@ function parseWanted(
   return { chains: parts.slice(0, wanted.chains.length), rules: parts.slice(wanted.chains.length).flat() };
 }
 
-function wantedRule(rule: XtRule, chain: string): WantedRule {
+function wantedRule(rule: XtRule): WantedRule {
   let plain: string | null = null;
   return {
     canonical: (renames) =>
       renames.size === 0 ? (plain ??= xtCanonical(rule, NO_RENAMES)) : xtCanonical(rule, renames),
-    text: formatRule(chain, rule),
+    text: (chain) => formatRule(chain, rule),
   };
 }
 
@@ -134,7 +135,7 @@ export function compareXtables(ns: Namespace, claims: readonly Claim[], renames:
             optional: claim.optional === true,
             freeOrder: claim.freeOrder ?? 0,
             base: typeof policy === "string" ? { policy } : null,
-            rules: rules === null ? null : parsed.chains[i]!.map((rule) => wantedRule(rule, claim.state.chain)),
+            rules: rules === null ? null : parsed.chains[i]!.map(wantedRule),
           };
         }),
         rules: want.rules.map(({ claim }, i): WantedInChain => ({
@@ -142,7 +143,7 @@ export function compareXtables(ns: Namespace, claims: readonly Claim[], renames:
           chain: claim.chain.chain,
           optional: claim.optional === true,
           freeOrder: claim.freeOrder === true,
-          rule: wantedRule(parsed.rules[i]!, claim.chain.chain),
+          rule: wantedRule(parsed.rules[i]!),
         })),
         actual,
         listing,

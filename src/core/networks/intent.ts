@@ -24,18 +24,8 @@ function movesLocal(programs: readonly Claim[], first: Claim & { kind: "rule-loo
   );
 }
 
-/**
- * All claims on a machine's namespaces. `namespaces` are those that were recorded of it: the kernel derives its part from the devices
- * and addresses that are there. Throws IntentError when a network's configuration makes no sense.
- */
-export function intentOf(site: Site, machine: Machine, namespaces: readonly Namespace[]): Claim[] {
-  const claims = NETWORKS.flatMap((network) => network.intend(site, machine));
-  const host = namespaces.find((ns) => ns.place === machine.place);
-  const programs = [
-    ...claims,
-    ...peerRoutes(site, machine),
-    ...(host === undefined ? [] : machineClaims(machine, host)),
-  ];
+/** What programs want, and what the kernel makes of these namespaces' devices and addresses by itself. */
+export function withKernel(programs: readonly Claim[], namespaces: readonly Namespace[]): Claim[] {
   const taken = new Set(programs.flatMap((claim) => (claim.kind === "route" ? [routeKey(claim.at, claim.state)] : [])));
   // A route that a program puts in the place of the kernel's own (the ptp plugin does) is the program's.
   const derived = namespaces
@@ -46,4 +36,15 @@ export function intentOf(site: Site, machine: Machine, namespaces: readonly Name
         !(claim.kind === "rule-lookup" && claim.state.priority === 0 && movesLocal(programs, claim)),
     );
   return [...programs, ...derived];
+}
+
+/**
+ * All claims on a machine's namespaces. `namespaces` are those that were recorded of it: the kernel derives its part from the devices
+ * and addresses that are there. Throws IntentError when a network's configuration makes no sense.
+ */
+export function intentOf(site: Site, machine: Machine, namespaces: readonly Namespace[]): Claim[] {
+  const claims = NETWORKS.flatMap((network) => network.intend(site, machine));
+  const host = namespaces.find((ns) => ns.place === machine.place);
+  const own = host === undefined ? [] : machineClaims(machine, host);
+  return withKernel([...claims, ...peerRoutes(site, machine), ...own], namespaces);
 }

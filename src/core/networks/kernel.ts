@@ -7,12 +7,10 @@ import type { Link, LinkAddress } from "../model/link.ts";
 import type { Namespace } from "../model/namespace.ts";
 import { sysctlConf, sysctlNumber } from "../model/sysctl.ts";
 import type { Claim } from "./claim.ts";
-import type { RouteState } from "./state.ts";
+import { MAIN_TABLE, type RouteState } from "./state.ts";
 
 const OWNER = "kernel";
 const LOCAL = 255;
-const MAIN = 254;
-
 /** The last address of a subnet. */
 function broadcastOf(ip: Ip, len: number): string {
   const host = len === 0 ? -1 : ~(-1 << (32 - len));
@@ -36,7 +34,7 @@ function routes4(link: Link, address: LinkAddress, vrf: number | null): Derived[
     const net = formatPrefix(prefixOf(address.ip, len));
     if (link.name === "lo") routes.push({ ...common, table: local, dst: net, type: "local", scope: "host" });
     else if (!address.noPrefixRoute)
-      routes.push({ ...common, table: vrf ?? MAIN, dst: net, type: "unicast", scope: "link" });
+      routes.push({ ...common, table: vrf ?? MAIN_TABLE, dst: net, type: "unicast", scope: "link" });
     if (len < 31) {
       const broadcast = { ...common, table: local, type: "broadcast", scope: "link" };
       routes.push({ ...broadcast, dst: broadcastOf(address.ip, len) });
@@ -44,7 +42,13 @@ function routes4(link: Link, address: LinkAddress, vrf: number | null): Derived[
       routes.push({ ...broadcast, dst: `${formatIp(prefixOf(address.ip, len).ip)}/32`, optional: true });
     }
   } else if (address.peer !== null) {
-    routes.push({ ...common, table: vrf ?? MAIN, dst: formatPrefix(address.peer), type: "unicast", scope: "link" });
+    routes.push({
+      ...common,
+      table: vrf ?? MAIN_TABLE,
+      dst: formatPrefix(address.peer),
+      type: "unicast",
+      scope: "link",
+    });
   }
   return routes;
 }
@@ -60,11 +64,11 @@ function routes6(link: Link, address: LinkAddress): Derived[] {
   const common = { family: 6 as const, protocol: "kernel", ways: [{ via: null, dev: link.name }], optional: true };
   const routes: Derived[] = [
     { ...common, table: LOCAL, dst: ip, type: "local", metric: 0 },
-    { ...common, table: MAIN, dst: net, type: "unicast", metric: 256 },
+    { ...common, table: MAIN_TABLE, dst: net, type: "unicast", metric: 256 },
     { ...common, table: LOCAL, dst: subnet, type: "anycast", metric: 0 },
   ];
   if (address.peer !== null)
-    routes.push({ ...common, table: MAIN, dst: formatPrefix(address.peer), type: "unicast", metric: 256 });
+    routes.push({ ...common, table: MAIN_TABLE, dst: formatPrefix(address.peer), type: "unicast", metric: 256 });
   return routes;
 }
 
@@ -74,7 +78,7 @@ function deviceRoutes6(link: Link): Derived[] {
   const common = { family: 6 as const, protocol: "kernel", ways, optional: true, metric: 256 };
   return [
     { ...common, table: LOCAL, dst: "ff00::/8", type: "multicast" },
-    { ...common, table: MAIN, dst: "fe80::/64", type: "unicast" },
+    { ...common, table: MAIN_TABLE, dst: "fe80::/64", type: "unicast" },
     { ...common, table: LOCAL, dst: "fe80::/128", type: "anycast", metric: 0 },
   ];
 }

@@ -1,9 +1,9 @@
 /** kubelet: the few chains of iptables that it keeps for others. */
-import { parse } from "yaml";
 import type { Claim } from "./claim.ts";
+import { switchOf } from "./flags.ts";
 import { LOCALNET_GUARD } from "./kube-proxy/iptables/frame.ts";
-import { flagsOf } from "./kube-proxy/settings.ts";
-import { IntentError, type Network } from "./network.ts";
+import { kubeletConfiguration } from "./kubelet-config.ts";
+import type { Network } from "./network.ts";
 import type { Machine, Site } from "./site.ts";
 import type { XtFamily } from "./state.ts";
 
@@ -17,20 +17,9 @@ const TABLES = ["mangle", "nat", "filter"] as const;
 
 /** `makeIPTablesUtilChains` of kubelet's file, or of the flag, which counts more; true when neither says. */
 function makesChains(machine: Machine): boolean {
-  const command = machine.command("kubelet");
-  const flags = command === null ? null : flagsOf(command);
-  const flag = flags?.get("make-iptables-util-chains");
-  if (flag !== undefined) return /^(1|t|true)$/i.test(flag);
-  const path = flags?.get("config");
-  const file = (path === undefined ? null : machine.file(path)) ?? machine.file("kubelet.yaml");
-  if (file === null) return true;
-  let value: unknown;
-  try {
-    value = parse(file.text);
-  } catch (error) {
-    throw new IntentError(`${file.source.file}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  return (value as Record<string, unknown> | null)?.["makeIPTablesUtilChains"] !== false;
+  const flag = switchOf(machine.command("kubelet")?.words ?? [], "make-iptables-util-chains");
+  if (flag !== null) return flag;
+  return kubeletConfiguration(machine)?.["makeIPTablesUtilChains"] !== false;
 }
 
 /** Whether a kubelet that keeps chains of iptables runs on this machine: every node has one, recorded or not. */

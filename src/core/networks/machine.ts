@@ -4,17 +4,14 @@ import type { Namespace } from "../model/namespace.ts";
 import type { Route } from "../model/route.ts";
 import type { Claim } from "./claim.ts";
 import type { Machine } from "./site.ts";
-import type { RouteState } from "./state.ts";
+import { MAIN_TABLE, type RouteState } from "./state.ts";
 
 const OWNER = "machine";
-
-/** The main table is 254 (rtnetlink.h, RT_TABLE_MAIN). */
-const MAIN = 254;
 
 function defaultRoute(family: 4 | 6, route: Route): RouteState {
   return {
     family,
-    table: MAIN,
+    table: MAIN_TABLE,
     dst: family === 4 ? "0.0.0.0/0" : "::/0",
     type: "unicast",
     metric: route.metric,
@@ -45,7 +42,7 @@ export function machineClaims(machine: Machine, host: Namespace): Claim[] {
     ...host.routes6.map((route) => ({ family: 6 as const, route })),
   ];
   for (const { family, route } of routes) {
-    if (route.dst.len !== 0 || route.type !== "unicast" || route.table !== MAIN) continue;
+    if (route.dst.len !== 0 || route.type !== "unicast" || route.table !== MAIN_TABLE) continue;
     if (!route.nexthops.every((hop) => hop.dev !== null && own.has(hop.dev))) continue;
     claims.push({ kind: "route", owner: OWNER, at, state: defaultRoute(family, route) });
   }

@@ -37,9 +37,12 @@ export interface WayState {
   onlink?: boolean;
 }
 
+/** The table main, where most routes are. */
+export const MAIN_TABLE = 254;
+
 export interface RouteState {
   family: 4 | 6;
-  /** 254 main, 255 local. */
+  /** MAIN_TABLE, 255 local. */
   table: number;
   /** `10.244.1.0/24`; the default route is `0.0.0.0/0` or `::/0`. */
   dst: string;

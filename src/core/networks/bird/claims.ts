@@ -1,6 +1,8 @@
 /** What the kernel of such a host holds: its addresses on lo, what BIRD learned, the rules that lead to BIRD's table, and settings. */
+import { sysctlConf } from "../../model/sysctl.ts";
 import type { Claim } from "../claim.ts";
-import { bare, checkHost, families, familyOf, learnedOf, MAIN, type HostBird } from "./host.ts";
+import { bare, checkHost, families, familyOf, learnedOf, type HostBird } from "./host.ts";
+import { MAIN_TABLE } from "../state.ts";
 
 /** BIRD 2's metric in the kernel when nothing says another (nest/proto-krt, krt_metric). */
 const METRIC = 32;
@@ -15,14 +17,23 @@ function routes(host: HostBird, family: 4 | 6): Unclaimed[] {
     .map(({ dev, router }) => ({ via: router, dev, weight: 1 }));
   return learnedOf(host, family).map((dst) => ({
     kind: "route",
-    state: { family, table: host.table ?? MAIN, dst, type: "unicast", metric: METRIC, protocol: "bird", src, ways },
+    state: {
+      family,
+      table: host.table ?? MAIN_TABLE,
+      dst,
+      type: "unicast",
+      metric: METRIC,
+      protocol: "bird",
+      src,
+      ways,
+    },
   }));
 }
 
 /** The host's own routes come first, so that neighbours on its links are not looked for at the routers. */
 function rules(host: HostBird, family: 4 | 6): Unclaimed[] {
-  const table = host.table ?? MAIN;
-  if (table === MAIN) return [];
+  const table = host.table ?? MAIN_TABLE;
+  if (table === MAIN_TABLE) return [];
   const first = host.priority ?? PRIORITY;
   const rule = (priority: number, action: string): Unclaimed => ({
     kind: "rule-lookup",
@@ -36,11 +47,9 @@ function sysctls(host: HostBird, family: 4 | 6): Unclaimed[] {
   // Connections are spread by their ports as well (1), not by addresses alone.
   const policy = set(`net.ipv${family}.fib_multipath_hash_policy`, "1");
   if (family === 6) return [policy];
-  const devices = host.uplinks
-    .filter(({ router }) => familyOf(router) === 4)
-    .map(({ dev }) => dev.replaceAll(".", "/"));
+  const uplinks = host.uplinks.filter(({ router }) => familyOf(router) === 4);
   // What comes in by one uplink may be answered by the other: only loose filtering lets it in (2).
-  return [policy, ...devices.map((dev) => set(`net.ipv4.conf.${dev}.rp_filter`, "2"))];
+  return [policy, ...uplinks.map(({ dev }) => set(sysctlConf("ipv4", dev, "rp_filter"), "2"))];
 }
 
 /** Claims of the host's BIRD. The uplinks and their addresses are the machine's own. Throws HostBirdError when the description makes no sense. */

@@ -1,5 +1,6 @@
 /** BIRD 2's configuration of such a host. */
-import { bare, checkHost, families, familyOf, MAIN, type HostBird, type Uplink } from "./host.ts";
+import { bare, checkHost, families, familyOf, type HostBird, type Uplink } from "./host.ts";
+import { MAIN_TABLE } from "../state.ts";
 
 /** `tor_a`, `tor_b` … in the order of the uplinks. */
 const nameOf = (index: number): string => `tor_${String.fromCodePoint(97 + index)}`;
@@ -17,11 +18,11 @@ function filters(host: HostBird, family: 4 | 6): string[] {
 }
 
 function kernel(host: HostBird, family: 4 | 6): string[] {
-  const table = host.table ?? MAIN;
+  const table = host.table ?? MAIN_TABLE;
   const source = bare(host.services.find((each) => familyOf(each) === family)!);
   return [
     `protocol kernel kernel${family} {`,
-    ...(table === MAIN ? [] : [`  kernel table ${table};`]),
+    ...(table === MAIN_TABLE ? [] : [`  kernel table ${table};`]),
     "  scan time 20;",
     "  merge paths on;",
     `  ipv${family} {`,

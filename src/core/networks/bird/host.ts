@@ -48,8 +48,6 @@ export class HostBirdError extends Error {
   }
 }
 
-export const MAIN = 254;
-
 /** The family of an address or prefix. Throws HostBirdError for anything else. */
 export function familyOf(text: string): 4 | 6 {
   const ip = parsePrefix(text)?.ip ?? null;

@@ -5,16 +5,11 @@ import { vtepMac } from "./names.ts";
 
 export interface CalicoNode {
   name: string;
-  labels: Readonly<Record<string, string>>;
   /** Its address and the subnet that it stands in, by family. */
   address: { 4: NodeAddress | null; 6: NodeAddress | null };
   /** Ends of its tunnels. */
   vtep: { 4: Vtep | null; 6: Vtep | null };
   ipipAddress: string | null;
-  /** Null: the cluster's own. */
-  asNumber: number | null;
-  /** It passes on what it learns to the cluster's other nodes. */
-  reflectorCluster: string | null;
 }
 
 export interface NodeAddress {
@@ -55,18 +50,14 @@ function calicoNode(node: Node): CalicoNode {
     if (tunnel === undefined || own === null) return null;
     return { address: tunnel, mac: mac ?? vtepMac(node.name, family), node: own.text };
   };
-  const as = Number(note("ASNumber") ?? "");
   return {
     name: node.name,
-    labels: node.labels,
     address,
     vtep: {
       4: vtep(4, note("IPv4VXLANTunnelAddr"), note("VXLANTunnelMACAddr")),
       6: vtep(6, note("IPv6VXLANTunnelAddr"), note("VXLANTunnelMACAddrV6")),
     },
     ipipAddress: note("IPv4IPIPTunnelAddr") ?? null,
-    asNumber: Number.isInteger(as) && as > 0 ? as : null,
-    reflectorCluster: note("RouteReflectorClusterID") ?? null,
   };
 }
 

@@ -2,7 +2,7 @@
 import type { Cluster } from "../../model/cluster.ts";
 import { list, object, text, textMap, texts, whole, type Raw } from "./ipam/raw.ts";
 import { calicoObjects, type CalicoObject } from "./objects.ts";
-import type { Policy, PolicyKind, Tier } from "./policy.ts";
+import { readPolicy, type Direction, type Policy, type PolicyId, type PolicyKind, type Tier } from "./policy.ts";
 import {
   felixRule,
   NAMESPACE_LABEL,
@@ -105,15 +105,14 @@ function policySelector(spec: Raw, namespace: string): string {
   return selector;
 }
 
-function policyOf(kind: PolicyKind, { namespace, name, spec }: CalicoObject): Policy {
-  const rules = (direction: "ingress" | "egress") =>
-    list(spec[direction]).map((each) => felixRule(ruleOf(each), namespace));
+function policyOf({ namespace, spec }: CalicoObject, id: PolicyId): Policy {
+  const rules = (direction: Direction) => list(spec[direction]).map((each) => felixRule(ruleOf(each), namespace));
   const types = texts(spec["types"]).map((type) => type.toLowerCase());
   // No types mean both (felix/calc/policy_sorter.go, ExtractPolicyMetadata).
   const governs = (direction: string): boolean => types.length === 0 || types.includes(direction);
   const order = spec["order"];
   return {
-    id: { kind, namespace, name },
+    id,
     tier: text(spec["tier"]) ?? "default",
     order: typeof order === "number" ? order : Number.POSITIVE_INFINITY,
     selector: parseSelector(policySelector(spec, namespace)),
@@ -125,12 +124,14 @@ function policyOf(kind: PolicyKind, { namespace, name, spec }: CalicoObject): Po
   };
 }
 
-/** Calico's NetworkPolicies and GlobalNetworkPolicies, staged ones left out. Throws SelectorError. */
+/** Calico's NetworkPolicies and GlobalNetworkPolicies, staged ones left out. Throws IntentError for a selector that makes no sense. */
 export function calicoPolicies(cluster: Cluster): Policy[] {
-  return [
-    ...calicoObjects(cluster, "networkpolicies").map((each) => policyOf("NetworkPolicy", each)),
-    ...calicoObjects(cluster, "globalnetworkpolicies").map((each) => policyOf("GlobalNetworkPolicy", each)),
-  ];
+  const read = (kind: PolicyKind, plural: string): Policy[] =>
+    calicoObjects(cluster, plural).map((each) => {
+      const id: PolicyId = { kind, namespace: each.namespace, name: each.name };
+      return readPolicy(id, () => policyOf(each, id));
+    });
+  return [...read("NetworkPolicy", "networkpolicies"), ...read("GlobalNetworkPolicy", "globalnetworkpolicies")];
 }
 
 /** The cluster's tiers by name; `default` is there even when it was not recorded. */

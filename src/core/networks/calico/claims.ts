@@ -1,11 +1,15 @@
 /** Short ways to write Calico's claims. */
 import type { Claim } from "../claim.ts";
-import type { AddressState, FdbState, LinkState, NeighbourState, RouteState } from "../state.ts";
+import {
+  MAIN_TABLE,
+  type AddressState,
+  type FdbState,
+  type LinkState,
+  type NeighbourState,
+  type RouteState,
+} from "../state.ts";
 
 export const OWNER = "calico";
-
-/** The main table. */
-export const MAIN = 254;
 
 export const link = (at: string, state: LinkState): Claim => ({ kind: "link", owner: OWNER, at, state });
 export const address = (at: string, state: AddressState): Claim => ({ kind: "address", owner: OWNER, at, state });
@@ -24,5 +28,5 @@ export function route(
   state: Omit<RouteState, "table" | "metric" | "type"> & { metric?: number; type?: string },
 ): Claim {
   const metric = state.metric ?? (state.family === 4 ? 0 : 1024);
-  return { kind: "route", owner: OWNER, at, state: { type: "unicast", table: MAIN, ...state, metric } };
+  return { kind: "route", owner: OWNER, at, state: { type: "unicast", table: MAIN_TABLE, ...state, metric } };
 }

@@ -1,11 +1,11 @@
 /** What Felix's configuration and the cluster's pools say of one machine, read once. */
-import { parseProxyMode } from "./proxy-mode.ts";
 import { felixParameters, type Parameters } from "./felix-parameters.ts";
+import { kubeProxySettings } from "../kube-proxy/settings.ts";
 import { IntentError } from "../network.ts";
 import type { Machine, Site } from "../site.ts";
-import { bgpSettings, type BgpSettings } from "./bgp-settings.ts";
+import { serviceRanges, settingsOf } from "./bird/settings.ts";
 import { list, object, text as string, whole } from "./ipam/raw.ts";
-import { marksOf, type Marks } from "./iptables-rule.ts";
+import { ACCEPT, marksOf, REJECT, RETURN, type Marks } from "./iptables-rule.ts";
 import { ipPools, type IpPool } from "./pools.ts";
 
 /** A port that host endpoints leave open whatever policies say. */
@@ -16,24 +16,26 @@ export interface FailsafePort {
   net: string | null;
 }
 
+/** What IPv4 and IPv6 have each for itself. */
+export type ByFamily<T> = Readonly<Record<4 | 6, T>>;
+
 export interface CalicoConfig {
   /** What filters: iptables, or a dataplane whose rules are not modelled here. */
   dataplane: "iptables" | "nftables" | "bpf";
   /** Families that Felix handles. */
   families: (4 | 6)[];
   pools: readonly IpPool[];
-  bgp: BgpSettings;
+  /** Ranges of Services that are told to BGP peers: Felix drops what comes for them and is no Service's. */
+  serviceRanges: string[];
   /** Tunnels in use. */
   ipip: boolean;
-  vxlan: boolean;
-  vxlan6: boolean;
+  vxlan: ByFamily<boolean>;
   /** Whether Felix writes the routes to other nodes' blocks, by how their pools are carried; those of VXLAN are always its own. */
   routes: { ipip: boolean; plain: boolean };
   vxlanPort: number;
   vxlanVni: number;
   /** Metric of workloads' routes. */
-  metric4: number;
-  metric6: number;
+  metric: ByFamily<number>;
   /** Protocol of Felix's routes to workloads and through tunnels, and of the others. */
   deviceProtocol: string;
   routeProtocol: string;
@@ -42,10 +44,11 @@ export interface CalicoConfig {
   externalNodes: string[];
   marks: Marks;
   endpointToHost: string;
+  /** Targets of allowed packets. */
   filterAllow: string;
   mangleAllow: string;
   /** Target of denied packets, and the word for it in comments. */
-  deny: { target4: string; target6: string; word: string };
+  deny: { target: ByFamily<string>; word: string };
   serviceLoop: "Drop" | "Reject" | "Disabled";
   logPrefix: string;
   floatingIPs: boolean;
@@ -60,7 +63,7 @@ export interface CalicoConfig {
   failsafeIn: FailsafePort[];
   failsafeOut: FailsafePort[];
   /** Greatest packets of tunnels and pods when nobody says; by what carries them. */
-  mtu: { vxlan: number; vxlan6: number; ipip: number; pods: number };
+  mtu: { vxlan: ByFamily<number>; ipip: number; pods: number };
 }
 
 const isTrue = (text: string | null, otherwise: boolean): boolean =>
@@ -75,14 +78,15 @@ function integer(given: Parameters, field: string, otherwise: number): number {
 }
 
 /** `tcp:22`, `tcp:10.0.0.0/8:22`, `22`, or the objects of FelixConfiguration (param_types.go, ProtoPortListParam). */
-function failsafePorts(text: string | null, otherwise: readonly string[]): FailsafePort[] {
+function failsafePorts(given: Parameters, field: string, otherwise: readonly string[]): FailsafePort[] {
+  const text = given(field);
   if (text === "none") return [];
   if (text?.startsWith("[") === true) {
     let objects: unknown;
     try {
       objects = JSON.parse(text);
     } catch {
-      throw new IntentError(`Felix's failsafe ports make no sense: ${text}`);
+      throw new IntentError(`Felix's ${field} makes no sense: ${text}`);
     }
     return list(objects)
       .map(object)
@@ -120,14 +124,16 @@ function hostMtu(machine: Machine, pattern: string): number {
 function mtus(
   given: Parameters,
   machine: Machine,
-  uses: { vxlan: boolean; vxlan6: boolean; ipip: boolean },
+  uses: { vxlan: ByFamily<boolean>; ipip: boolean },
 ): CalicoConfig["mtu"] {
   const host = hostMtu(machine, given("mtuIfacePattern") ?? UPLINK);
-  const vxlan = integer(given, "vxlanMTU", 0) || host - 50;
-  const vxlan6 = integer(given, "vxlanMTUV6", 0) || host - 70;
+  const vxlan = { 4: integer(given, "vxlanMTU", 0) || host - 50, 6: integer(given, "vxlanMTUV6", 0) || host - 70 };
   const ipip = integer(given, "ipipMTU", 0) || host - 20;
-  const carried = [...(uses.vxlan ? [vxlan] : []), ...(uses.vxlan6 ? [vxlan6] : []), ...(uses.ipip ? [ipip] : [])];
-  return { vxlan, vxlan6, ipip, pods: carried.length > 0 ? Math.min(...carried) : host };
+  const carried = [
+    ...([4, 6] as const).filter((family) => uses.vxlan[family]).map((family) => vxlan[family]),
+    ...(uses.ipip ? [ipip] : []),
+  ];
+  return { vxlan, ipip, pods: carried.length > 0 ? Math.min(...carried) : host };
 }
 
 /** Which pools' routes a value of programClusterRoutes means; unknown ones mean what is said by default. */
@@ -151,31 +157,26 @@ function dataplane(given: Parameters, machine: Machine): CalicoConfig["dataplane
   const mode = given("nftablesMode") ?? "Auto";
   if (mode === "Enabled") return "nftables";
   // Auto does as kube-proxy does.
-  return mode === "Auto" && parseProxyMode(machine) === "nftables" ? "nftables" : "iptables";
+  return mode === "Auto" && kubeProxySettings(machine)?.settings["mode"] === "nftables" ? "nftables" : "iptables";
 }
 
 /** Names of route protocols as `ip route` prints them (iproute2's rt_protos). */
 const PROTOCOLS: Record<string, string> = { "2": "kernel", "3": "boot", "4": "static", "12": "bird" };
 
-/** iptables refuses with the family's own message. */
-const denyTargets = (action: string): CalicoConfig["deny"] =>
-  action.toUpperCase() === "REJECT"
-    ? {
-        target4: "-j REJECT --reject-with icmp-port-unreachable",
-        target6: "-j REJECT --reject-with icmp6-port-unreachable",
-        word: "Reject",
-      }
-    : { target4: "-j DROP", target6: "-j DROP", word: "Drop" };
+const allowTarget = (action: string | null): string => (action?.toUpperCase() === "RETURN" ? RETURN : ACCEPT);
+
+const denyTargets = (action: string | null): CalicoConfig["deny"] =>
+  action?.toUpperCase() === "REJECT"
+    ? { target: REJECT, word: "Reject" }
+    : { target: { 4: "-j DROP", 6: "-j DROP" }, word: "Drop" };
 
 /** Reads it all. Throws IntentError when a parameter makes no sense. */
 export function calicoConfig(site: Site, machine: Machine): CalicoConfig {
   const given = felixParameters(site, machine);
   const pools = ipPools(site.cluster);
-  const vxlan = isTrue(
-    given("vxlanEnabled"),
-    pools.some((pool) => pool.family === 4 && pool.carrier === "vxlan"),
-  );
-  const vxlan6 = pools.some((pool) => pool.family === 6 && pool.carrier === "vxlan");
+  const hasVxlanPool = (family: 4 | 6): boolean =>
+    pools.some((pool) => pool.family === family && pool.carrier === "vxlan");
+  const vxlan = { 4: isTrue(given("vxlanEnabled"), hasVxlanPool(4)), 6: hasVxlanPool(6) };
   const ipip = isTrue(
     given("ipipEnabled"),
     pools.some((pool) => pool.carrier === "ipip"),
@@ -189,15 +190,16 @@ export function calicoConfig(site: Site, machine: Machine): CalicoConfig {
     dataplane: dataplane(given, machine),
     families: isTrue(given("ipv6Support"), true) ? [4, 6] : [4],
     pools,
-    bgp: bgpSettings(site, machine),
+    serviceRanges: serviceRanges(settingsOf(site.cluster, machine.name)),
     ipip,
     vxlan,
-    vxlan6,
     routes: programmed(given("programClusterRoutes"), { ipip: true, plain: false }),
     vxlanPort: integer(given, "vxlanPort", 4789),
     vxlanVni: integer(given, "vxlanVNI", 4096),
-    metric4: integer(given, "ipv4NormalRoutePriority", 1024),
-    metric6: integer(given, "ipv6NormalRoutePriority", 1024),
+    metric: {
+      4: integer(given, "ipv4NormalRoutePriority", 1024),
+      6: integer(given, "ipv6NormalRoutePriority", 1024),
+    },
     deviceProtocol: PROTOCOLS[protocol] ?? protocol,
     // A protocol that others use too would not tell Felix's routes from theirs (route_mgr.go, calculateRouteProtocol).
     routeProtocol: protocol === "3" ? "80" : (PROTOCOLS[protocol] ?? protocol),
@@ -206,9 +208,9 @@ export function calicoConfig(site: Site, machine: Machine): CalicoConfig {
     externalNodes: given("externalNodesList")?.split(",") ?? [],
     marks,
     endpointToHost: (given("defaultEndpointToHostAction") ?? "DROP").toUpperCase(),
-    filterAllow: (given("iptablesFilterAllowAction") ?? "ACCEPT").toUpperCase(),
-    mangleAllow: (given("iptablesMangleAllowAction") ?? "ACCEPT").toUpperCase(),
-    deny: denyTargets(given("iptablesFilterDenyAction") ?? "DROP"),
+    filterAllow: allowTarget(given("iptablesFilterAllowAction")),
+    mangleAllow: allowTarget(given("iptablesMangleAllowAction")),
+    deny: denyTargets(given("iptablesFilterDenyAction")),
     serviceLoop: serviceLoop === "Reject" || serviceLoop === "Disabled" ? serviceLoop : "Drop",
     logPrefix: given("logPrefix") ?? "calico-packet",
     floatingIPs: given("floatingIPs") === "Enabled",
@@ -220,8 +222,8 @@ export function calicoConfig(site: Site, machine: Machine): CalicoConfig {
     allowsVxlanFromPods: isTrue(given("allowVXLANPacketsFromWorkloads"), false),
     allowsIpipFromPods: isTrue(given("allowIPIPPacketsFromWorkloads"), false),
     forwarding: given("ipForwarding") !== "Disabled",
-    failsafeIn: failsafePorts(given("failsafeInboundHostPorts"), SAFE_IN),
-    failsafeOut: failsafePorts(given("failsafeOutboundHostPorts"), SAFE_OUT),
-    mtu: mtus(given, machine, { vxlan, vxlan6, ipip }),
+    failsafeIn: failsafePorts(given, "failsafeInboundHostPorts", SAFE_IN),
+    failsafeOut: failsafePorts(given, "failsafeOutboundHostPorts", SAFE_OUT),
+    mtu: mtus(given, machine, { vxlan, ipip }),
   };
 }

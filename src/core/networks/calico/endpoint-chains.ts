@@ -1,5 +1,6 @@
 /** Chains that decide about one endpoint's traffic, and those of groups of policies (felix/rules/endpoints.go). */
 import { sha3_224 } from "@noble/hashes/sha3.js";
+import { utf8ToBytes } from "@noble/hashes/utils.js";
 import type { CalicoConfig } from "./config.ts";
 import {
   ACCEPT,
@@ -30,7 +31,7 @@ export interface PolicyGroup {
 const GROUP_PREFIX: Record<Direction, string> = { ingress: "cali-gi-", egress: "cali-go-" };
 
 /** Name of a group's chain. */
-export function groupChain({ direction, policies }: PolicyGroup): string {
+function groupChain({ direction, policies }: PolicyGroup): string {
   const [first] = policies;
   const lines = [
     first === undefined ? "" : formatSelector(first.selector),
@@ -39,7 +40,7 @@ export function groupChain({ direction, policies }: PolicyGroup): string {
     ...policies.map(({ id }) => `{Name: ${id.name}, Namespace: ${id.namespace}, Kind: ${id.kind}}`),
   ];
   const prefix = GROUP_PREFIX[direction];
-  const digest = sha3_224(new TextEncoder().encode(lines.map((line) => `${line}\n`).join("")));
+  const digest = sha3_224(utf8ToBytes(lines.map((line) => `${line}\n`).join("")));
   return prefix + groupId(digest, 28 - prefix.length);
 }
 
@@ -129,7 +130,7 @@ function tierRules(
 /** One chain of an endpoint (endpointIptablesChain). */
 export function endpointChain(chain: EndpointChain, config: CalicoConfig): FelixChain {
   const { marks } = config;
-  const deny = chain.family === 4 ? config.deny.target4 : config.deny.target6;
+  const deny = config.deny.target[chain.family];
   const word = config.deny.word;
   const tiers = chain.tiers.flatMap((each) => tierRules(chain, each, config, deny));
   const profiles = chain.profiles.flatMap((profile) => [

@@ -11,10 +11,10 @@ import { hostPrefix, ipamBlocks, poolOf, type IpPool } from "./pools.ts";
 import { vxlanDevice } from "./vxlan.ts";
 
 /** Whether Felix writes the routes of a pool. */
-export function felixWrites(pool: IpPool, config: CalicoConfig): boolean {
+function felixWrites(pool: IpPool, config: CalicoConfig): boolean {
   switch (pool.carrier) {
     case "vxlan":
-      return pool.family === 4 ? config.vxlan : config.vxlan6;
+      return config.vxlan[pool.family];
     case "ipip":
       return config.ipip && config.routes.ipip;
     case "plain":
@@ -47,7 +47,7 @@ function remoteRoute(machine: Machine, own: CalicoNode, remote: Remote, config: 
     return route(machine.place, { family, dst, protocol: config.routeProtocol, ways });
   }
   if (pool.carrier === "vxlan") {
-    const mtu = family === 4 ? config.mtu.vxlan : config.mtu.vxlan6;
+    const mtu = config.mtu.vxlan[family];
     const common = { family, dst, protocol: config.deviceProtocol, mtu };
     if (remote.isTunnelEnd) return route(machine.place, { ...common, ways: [{ via: null, dev: vxlanDevice(family) }] });
     const vtep = node.vtep[family];

@@ -104,8 +104,7 @@ export function hostEndpointChains(
   family: 4 | 6,
   config: CalicoConfig,
 ): { filter: FelixChain[]; mangle: FelixChain[]; raw: FelixChain[] } {
-  const filterAllow = config.filterAllow === "RETURN" ? RETURN : ACCEPT;
-  const mangleAllow = config.mangleAllow === "RETURN" ? RETURN : ACCEPT;
+  const { filterAllow, mangleAllow } = config;
   const chain = ({ device }: HostEndpoint, given: ChainOf): FelixChain =>
     endpointChain({ device, family, allowsVxlan: true, allowsIpip: true, profiles: [], ...given }, config);
   const inFailsafe = { failsafe: "cali-failsafe-in" };

@@ -4,7 +4,7 @@ import type { Claim } from "../claim.ts";
 import type { Network } from "../network.ts";
 import type { Machine, Site } from "../site.ts";
 import { arpTableClaims } from "./arp-table.ts";
-import { birdRoutes } from "./bird-routes.ts";
+import { birdClaims } from "./bird/claims.ts";
 import { calicoNodes } from "./calico-node.ts";
 import { OWNER, sysctl } from "./claims.ts";
 import { cniSettings } from "./cni-settings.ts";
@@ -16,7 +16,7 @@ import { ipipClaims } from "./ipip.ts";
 import { setClaims } from "./ipsets.ts";
 import { enforced, iptablesClaims } from "./iptables.ts";
 import { labelled, type Labelled } from "./labelled.ts";
-import { oncePer } from "./once.ts";
+import { oncePer } from "../once.ts";
 import { profileLabelsOf } from "./policies.ts";
 import { vxlanClaims } from "./vxlan.ts";
 import { workloadEndpoints, type WorkloadEndpoint } from "./workload-endpoints.ts";
@@ -71,11 +71,12 @@ function intend(site: Site, machine: Machine): Claim[] {
   const claims = [
     ...forwarding(machine, config),
     ...(cni === null ? [] : workloadClaims(machine, local, cni, config)),
-    ...(config.vxlan ? vxlanClaims(machine, own, nodes, 4, config) : []),
-    ...(config.vxlan6 ? vxlanClaims(machine, own, nodes, 6, config) : []),
+    ...([4, 6] as const).flatMap((family) =>
+      config.vxlan[family] ? vxlanClaims(machine, own, nodes, family, config) : [],
+    ),
     ...(config.ipip ? ipipClaims(machine, own, config) : []),
     ...felixRoutes(site, machine, own, nodes, config),
-    ...birdRoutes(site, machine, own, nodes, config),
+    ...birdClaims(site, machine, own),
   ];
   claims.push(...arpTableClaims(machine.place, local));
   if (config.dataplane !== "iptables") return claims;

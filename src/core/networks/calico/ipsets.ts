@@ -8,7 +8,7 @@ import { OWNER } from "./claims.ts";
 import type { CalicoConfig } from "./config.ts";
 import type { Labelled } from "./labelled.ts";
 import { setName } from "./names.ts";
-import { oncePer } from "./once.ts";
+import { oncePer } from "../once.ts";
 import type { SetMeaning, SetMeanings } from "./rule-sets.ts";
 import { selects } from "./selector.ts";
 
@@ -84,9 +84,8 @@ function hostAddresses(machine: Machine, own: CalicoNode, family: 4 | 6, config:
     .filter((device) => !config.devicePrefixes.some((prefix) => device.name.startsWith(prefix)))
     .flatMap((device) => device.addresses.map((each) => each.split("/", 1)[0] ?? ""))
     .filter((each) => each !== "" && isOf(each, family));
-  const usesVxlan = family === 4 ? config.vxlan : config.vxlan6;
   const tunnels = [
-    ...(usesVxlan && own.vtep[family] !== null ? [own.vtep[family].address] : []),
+    ...(config.vxlan[family] && own.vtep[family] !== null ? [own.vtep[family].address] : []),
     ...(family === 4 && config.ipip && own.ipipAddress !== null ? [own.ipipAddress] : []),
   ];
   return [...loopback, ...devices, ...tunnels];
@@ -128,7 +127,7 @@ export function setClaims(
     claim("this-host", "hash:ip", hostAddresses(machine, own, family, config)),
     claim("dscp-src-net", "hash:net", []),
   ];
-  if (family === 4 ? config.vxlan : config.vxlan6) {
+  if (config.vxlan[family]) {
     const others = [...nodes.values()].filter((node) => node.name !== own.name);
     const ends = others.map((node) => node.vtep[family]?.node).filter((each) => each !== undefined);
     claims.push(claim("all-vxlan-net", "hash:net", [...external, ...ends]));

@@ -37,7 +37,7 @@ export function marksOf(mask: number): Marks | null {
 const hex = (bits: number): string => `0x${(bits >>> 0).toString(16)}`;
 
 /** Matches. */
-export const markIs = (value: number, mask: number): string => `-m mark --mark ${hex(value)}/${hex(mask)}`;
+const markIs = (value: number, mask: number): string => `-m mark --mark ${hex(value)}/${hex(mask)}`;
 export const markSet = (bit: number): string => markIs(bit, bit);
 export const markClear = (bits: number): string => markIs(0, bits);
 export const markNotClear = (bits: number): string => `-m mark ! --mark 0x0/${hex(bits)}`;
@@ -54,6 +54,11 @@ export const goTo = (chain: string): string => `-g ${chain}`;
 export const ACCEPT = "-j ACCEPT";
 export const RETURN = "-j RETURN";
 export const NOTRACK = "-j NOTRACK";
+/** By family, with its own message. */
+export const REJECT = {
+  4: "-j REJECT --reject-with icmp-port-unreachable",
+  6: "-j REJECT --reject-with icmp6-port-unreachable",
+} as const;
 
 /** A rule of its matches, target and comments. */
 export function rule(match: string | string[], action: string | null, ...comments: string[]): FelixRule {

@@ -8,7 +8,7 @@ import type { CalicoConfig } from "./config.ts";
 import { dispatchChains } from "./dispatch-chains.ts";
 import { endpointChain, groups, groupToChain, type EndpointChain } from "./endpoint-chains.ts";
 import { hostEndpointChains, type HostEndpoint } from "./host-endpoints.ts";
-import { ACCEPT, jump, RETURN, rule, ruleText, targetChain, type FelixChain, type FelixRule } from "./iptables-rule.ts";
+import { jump, rule, ruleText, targetChain, type FelixChain, type FelixRule } from "./iptables-rule.ts";
 import { chainName } from "./names.ts";
 import { natChains } from "./nat-chains.ts";
 import { chainId, fullName, type Direction, type Policy } from "./policy.ts";
@@ -56,7 +56,7 @@ function profileRules(profile: string): ParsedRule[] {
 
 /** Chains of policies, groups of them, and profiles, of which a table takes those that it leads to. */
 function sharedChains({ endpoints, hosts, active }: Enforced, family: 4 | 6, config: CalicoConfig): FelixChain[] {
-  const deny = family === 4 ? config.deny.target4 : config.deny.target6;
+  const deny = config.deny.target[family];
   const options = { family, marks: config.marks, deny, logPrefix: config.logPrefix };
   const policies = active.flatMap(({ policy, rules }) =>
     DIRECTIONS.map((direction): FelixChain => {
@@ -98,7 +98,7 @@ function sharedChains({ endpoints, hosts, active }: Enforced, family: 4 | 6, con
 
 /** Chains of workload endpoints and the dispatch to them. */
 function workloadChains({ endpoints }: Enforced, family: 4 | 6, config: CalicoConfig): FelixChain[] {
-  const deny = family === 4 ? config.deny.target4 : config.deny.target6;
+  const deny = config.deny.target[family];
   const unknown = [rule("", deny, "Unknown interface")];
   const devices = endpoints.map(({ endpoint }) => endpoint.device);
   return [
@@ -111,7 +111,7 @@ function workloadChains({ endpoints }: Enforced, family: 4 | 6, config: CalicoCo
         tiers,
         profiles: endpoint.profiles,
         failsafe: null,
-        allow: config.filterAllow === "RETURN" ? RETURN : ACCEPT,
+        allow: config.filterAllow,
         family,
       };
       const to = { ...common, prefix: "cali-tw-", direction: "ingress" as const };

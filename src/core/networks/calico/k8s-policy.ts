@@ -1,7 +1,7 @@
 /** Kubernetes NetworkPolicies as Calico's (libcalico-go/lib/backend/k8s/conversion/conversion.go, K8sNetworkPolicyToCalico). */
 import type { Cluster } from "../../model/cluster.ts";
-import { list, object, resources, text, textMap, texts, whole, type Raw } from "./ipam/raw.ts";
-import type { Policy } from "./policy.ts";
+import { list, object, resources, text, textMap, texts, whole, type Raw, type Resource } from "./ipam/raw.ts";
+import { readPolicy, type Direction, type Policy, type PolicyId } from "./policy.ts";
 import {
   anyEntity,
   apiRule,
@@ -111,7 +111,7 @@ function portsByProtocol(ports: readonly unknown[]): [protocol: string, ports: P
 }
 
 /** k8sRuleToCalico: a rule for each protocol and peer. */
-function rulesOf(given: Raw, direction: "ingress" | "egress"): ApiRule[] {
+function rulesOf(given: Raw, direction: Direction): ApiRule[] {
   const peers = list(given[direction === "ingress" ? "from" : "to"]).map((each) => peer(object(each)));
   return portsByProtocol(list(given["ports"])).flatMap(([protocol, ports]) =>
     (peers.length === 0 ? [anyEntity()] : peers).map((entity) => {
@@ -122,26 +122,31 @@ function rulesOf(given: Raw, direction: "ingress" | "egress"): ApiRule[] {
   );
 }
 
-/** The cluster's Kubernetes NetworkPolicies. Throws SelectorError when a label is one that the API server would have refused. */
+function policyOf({ namespace, spec }: Resource, id: PolicyId): Policy {
+  const rules = (direction: Direction) =>
+    list(spec[direction])
+      .flatMap((each) => rulesOf(object(each), direction))
+      .map((rule) => felixRule(rule, namespace));
+  const types = texts(spec["policyTypes"]);
+  const egress = types.includes("Egress");
+  return {
+    id,
+    tier: "default",
+    order: ORDER,
+    selector: parseSelector(`(${podSelector(spec["podSelector"])}) && ${NAMESPACE_LABEL} == '${namespace}'`),
+    // Without types the policy is of a time when there was only ingress.
+    governs: { ingress: types.includes("Ingress") || !egress, egress },
+    rules: { ingress: rules("ingress"), egress: rules("egress") },
+    doNotTrack: false,
+    preDNAT: false,
+    applyOnForward: true,
+  };
+}
+
+/** The cluster's Kubernetes NetworkPolicies. Throws IntentError when a label is one that the API server would have refused. */
 export function kubernetesPolicies(cluster: Cluster): Policy[] {
-  return resources(cluster, "networkpolicies.networking.k8s.io").map(({ namespace, name, spec }): Policy => {
-    const rules = (direction: "ingress" | "egress") =>
-      list(spec[direction])
-        .flatMap((each) => rulesOf(object(each), direction))
-        .map((rule) => felixRule(rule, namespace));
-    const types = texts(spec["policyTypes"]);
-    const egress = types.includes("Egress");
-    return {
-      id: { kind: "KubernetesNetworkPolicy", namespace, name },
-      tier: "default",
-      order: ORDER,
-      selector: parseSelector(`(${podSelector(spec["podSelector"])}) && ${NAMESPACE_LABEL} == '${namespace}'`),
-      // Without types the policy is of a time when there was only ingress.
-      governs: { ingress: types.includes("Ingress") || !egress, egress },
-      rules: { ingress: rules("ingress"), egress: rules("egress") },
-      doNotTrack: false,
-      preDNAT: false,
-      applyOnForward: true,
-    };
+  return resources(cluster, "networkpolicies.networking.k8s.io").map((each) => {
+    const id: PolicyId = { kind: "KubernetesNetworkPolicy", namespace: each.namespace, name: each.name };
+    return readPolicy(id, () => policyOf(each, id));
   });
 }

@@ -1,8 +1,7 @@
 /** How Felix and the CNI plugin name devices, chains and sets: by what they stand for, and by its hash where that is too long. */
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha224, sha256 } from "@noble/hashes/sha2.js";
-
-const utf8 = new TextEncoder();
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 
 function base64url(bytes: Uint8Array): string {
   const text = btoa(String.fromCharCode(...bytes));
@@ -11,10 +10,7 @@ function base64url(bytes: Uint8Array): string {
 
 /** First `length` hex digits of the text's SHA-1. */
 function sha1Hex(text: string, length: number): string {
-  return [...sha1(utf8.encode(text))]
-    .map((byte) => byte.toString(16).padStart(2, "0"))
-    .join("")
-    .slice(0, length);
+  return bytesToHex(sha1(utf8ToBytes(text))).slice(0, length);
 }
 
 /** Name of a pod's device on its host, `cali` and eleven hex digits (conversion/workload_endpoint_default.go, VethNameForWorkload). */
@@ -30,14 +26,14 @@ export function vtepMac(node: string, family: 4 | 6): string {
 
 /** `PREFIX:HASH` of what a set holds (libcalico-go/lib/hash, MakeUniqueID). */
 export function uniqueId(prefix: string, content: string): string {
-  return `${prefix}:${base64url(sha224(utf8.encode(`${prefix}:${content}`)))}`;
+  return `${prefix}:${base64url(sha224(utf8ToBytes(`${prefix}:${content}`)))}`;
 }
 
 /** `prefix` and `suffix`, or a hash of `suffix` when both together are longer than `max` (libcalico-go/lib/hash, GetLengthLimitedID). */
 export function limitedId(prefix: string, suffix: string, max: number): string {
   const whole = prefix + suffix;
   if (whole.length < max || (whole.length === max && !suffix.startsWith("_"))) return whole;
-  return `${prefix}_${base64url(sha256(utf8.encode(suffix)))}`.slice(0, max);
+  return `${prefix}_${base64url(sha256(utf8ToBytes(suffix)))}`.slice(0, max);
 }
 
 /** Longest name of a chain (felix/iptables, MaxChainNameLength). */
@@ -62,9 +58,9 @@ export function groupId(digest: Uint8Array, length: number): string {
 
 /** The hash of each rule of a chain, by which Felix knows its own again: of the chain's name and all rules up to it (felix/generictables, RuleHashes). */
 export function ruleHashes(chain: string, rules: readonly string[]): string[] {
-  let hash = sha224(utf8.encode(chain));
+  let hash = sha224(utf8ToBytes(chain));
   return rules.map((rule) => {
-    hash = sha224(new Uint8Array([...hash, ...utf8.encode(rule)]));
+    hash = sha224(new Uint8Array([...hash, ...utf8ToBytes(rule)]));
     return base64url(hash).slice(0, 16);
   });
 }

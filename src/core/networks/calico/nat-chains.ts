@@ -17,7 +17,7 @@ function tunnelRules(own: CalicoNode, family: 4 | 6, config: CalicoConfig): Feli
   const rules: FelixRule[] = [];
   if (family === 4 && config.ipip && own.ipipAddress !== null)
     rules.push(rule([`-o ${IPIP_DEVICE}`, ...WRONG_SOURCE], MASQUERADE));
-  if ((family === 4 ? config.vxlan : config.vxlan6) && own.vtep[family] !== null) {
+  if (config.vxlan[family] && own.vtep[family] !== null) {
     const out = `-o ${vxlanDevice(family)}`;
     // Answers to the tunnel's own port would not be tracked, so no UDP may be sent from there.
     const above = `${config.vxlanPort + 1}-65535`;

@@ -1,7 +1,7 @@
 /** How a machine reaches an address of another: by a subnet that both stand in, or by a router that stands in both of theirs. */
 import { formatIp, inPrefix, parseIp, parsePrefix, type Ip, type Prefix } from "../../model/address.ts";
 import type { Machine, Site } from "../site.ts";
-import { oncePer } from "./once.ts";
+import { oncePer } from "../once.ts";
 
 export interface NextHop {
   via: string;

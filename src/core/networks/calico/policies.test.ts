@@ -203,7 +203,7 @@ test("names and labels that calico-apiserver or calicoctl wrote", () => {
 test("a selector that makes no sense", () => {
   const cluster = world({ global: [gnp("p", { selector: "a = 'b'" })] });
   expect(thrown(() => policiesOf(cluster))).toBe(
-    'IntentError: the selector "a = \'b\'" makes no sense: nothing can begin with "="',
+    'IntentError: GlobalNetworkPolicy p: the selector "a = \'b\'" makes no sense: nothing can begin with "="',
   );
 });
 

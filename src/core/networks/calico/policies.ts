@@ -3,14 +3,13 @@
  * (felix/calc/active_rules_calculator.go, policy_sorter.go, policy_resolver.go).
  */
 import type { Cluster } from "../../model/cluster.ts";
-import { IntentError } from "../network.ts";
 import { calicoPolicies, tiers } from "./calico-policy.ts";
 import { kubernetesPolicies } from "./k8s-policy.ts";
 import { inherited, profileLabels } from "./labelled.ts";
 import { chainName } from "./names.ts";
-import { oncePer } from "./once.ts";
+import { oncePer } from "../once.ts";
 import { chainId, isStaged, type Direction, type Policy, type PolicyId, type Tier } from "./policy.ts";
-import { selects, SelectorError, type LabelOf } from "./selector.ts";
+import { selects, type LabelOf } from "./selector.ts";
 import { workloadEndpoints, type WorkloadEndpoint } from "./workload-endpoints.ts";
 
 /** Policies of one tier that apply to an endpoint, in their order. */
@@ -29,17 +28,11 @@ const byName = (x: PolicyId, y: PolicyId): number => {
 };
 
 /** Every policy that is enforced, each tier's in their order. Throws IntentError for a selector that makes no sense. */
-export const policiesOf = oncePer((cluster: Cluster): Policy[] => {
-  try {
-    const all = [...kubernetesPolicies(cluster), ...calicoPolicies(cluster)];
-    return all
-      .filter((policy) => !isStaged(policy))
-      .toSorted((x, y) => (x.order === y.order ? byName(x.id, y.id) : x.order - y.order));
-  } catch (error) {
-    if (error instanceof SelectorError) throw new IntentError(error.message);
-    throw error;
-  }
-});
+export const policiesOf = oncePer((cluster: Cluster): Policy[] =>
+  [...kubernetesPolicies(cluster), ...calicoPolicies(cluster)]
+    .filter((policy) => !isStaged(policy))
+    .toSorted((x, y) => (x.order === y.order ? byName(x.id, y.id) : x.order - y.order)),
+);
 
 /** The tiers that hold policies or are defined, in their order; what is not defined comes last and denies. */
 const tiersOf = oncePer((cluster: Cluster): Tier[] => {
@@ -67,7 +60,7 @@ export function policiesFor(cluster: Cluster, labelOf: LabelOf): TierPolicies[] 
 }
 
 /** The labels of a workload endpoint, with those of its namespace and service account. */
-export function endpointLabels(cluster: Cluster, endpoint: WorkloadEndpoint): LabelOf {
+function endpointLabels(cluster: Cluster, endpoint: WorkloadEndpoint): LabelOf {
   return inherited(endpoint.labels, endpoint.profiles, profileLabelsOf(cluster));
 }
 

@@ -1,6 +1,7 @@
 /** A policy as Felix holds it (libcalico-go/lib/backend/model, Policy and PolicyKey). */
+import { IntentError } from "../network.ts";
 import type { Rule } from "./rule.ts";
-import type { Selector } from "./selector.ts";
+import { SelectorError, type Selector } from "./selector.ts";
 
 export type PolicyKind =
   | "KubernetesNetworkPolicy"
@@ -53,11 +54,6 @@ const SHORT_KINDS: Record<PolicyKind, string> = {
   StagedKubernetesNetworkPolicy: "sknp",
 };
 
-/** `knp`, `gnp` … (felix/types/policy_id.go, KindShortName). */
-export function shortKind(kind: PolicyKind): string {
-  return SHORT_KINDS[kind];
-}
-
 /** What names the policy's chains: `knp/shop/web` (PolicyID.ID). */
 export function chainId({ kind, namespace, name }: PolicyId): string {
   return [SHORT_KINDS[kind], namespace, name].filter((part) => part !== "").join("/");
@@ -66,6 +62,16 @@ export function chainId({ kind, namespace, name }: PolicyId): string {
 /** `shop/web`, or the name alone of a global policy. */
 export function fullName({ namespace, name }: PolicyId): string {
   return namespace === "" ? name : `${namespace}/${name}`;
+}
+
+/** What `read` makes of a policy's object; a selector in it that makes no sense becomes an IntentError that names the object. */
+export function readPolicy(id: PolicyId, read: () => Policy): Policy {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof SelectorError) throw new IntentError(`${id.kind} ${fullName(id)}: ${error.message}`);
+    throw error;
+  }
 }
 
 /** Staged policies are stored and reported of, never enforced (model.KindIsStaged). */

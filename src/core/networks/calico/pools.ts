@@ -1,9 +1,11 @@
 /** IP pools and the blocks of addresses that nodes took of them. */
-import { formatIp, formatPrefix, inPrefix, ip4, ip6, parsePrefix, type Ip, type Prefix } from "../../model/address.ts";
+import { formatIp, formatPrefix, inPrefix, parsePrefix, type Ip, type Prefix } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
-import { list, object, text, texts, whole } from "./ipam/raw.ts";
+import { nth } from "./ipam/range.ts";
+import { text, texts } from "./ipam/raw.ts";
+import { recordedBlocks } from "./ipam/read.ts";
 import { calicoObjects } from "./objects.ts";
-import { oncePer } from "./once.ts";
+import { oncePer } from "../once.ts";
 
 export interface IpPool {
   name: string;
@@ -60,26 +62,17 @@ export interface Borrowed {
   node: string;
 }
 
-function addressAt(base: Ip, offset: number): Ip {
-  if (base.v === 4) return ip4(base.a + offset);
-  return ip6(base.a, base.b, base.c, base.d + offset);
-}
-
 /** Blocks and addresses on loan, of the IPAM blocks themselves (felix/calc/l3_route_resolver.go, routesFromBlock). */
 export const ipamBlocks = oncePer((cluster: Cluster): { blocks: Block[]; borrowed: Borrowed[] } => {
   const blocks: Block[] = [];
   const borrowed: Borrowed[] = [];
-  for (const { spec } of calicoObjects(cluster, "ipamblocks")) {
-    const cidr = parsePrefix(text(spec["cidr"]) ?? "");
-    if (cidr === null || spec["deleted"] === true) continue;
-    const [, node] = /^host:(.+)$/.exec(text(spec["affinity"]) ?? "") ?? [];
-    if (node !== undefined) blocks.push({ cidr, node });
-    const attributes = list(spec["attributes"]).map((each) => object(object(each)["secondary"]));
-    list(spec["allocations"]).forEach((index, offset) => {
-      const attribute = attributes[whole(index) ?? -1];
-      const user = text(attribute?.["node"]);
-      if (user !== null && user !== node) borrowed.push({ ip: addressAt(cidr.ip, offset), node: user });
-    });
+  for (const { prefix, owner, allocations } of recordedBlocks(cluster)) {
+    const host = owner?.type === "host" ? owner.host : null;
+    if (host !== null) blocks.push({ cidr: prefix, node: host });
+    for (const { ordinal, attributes } of allocations.values()) {
+      const user = attributes["node"];
+      if (user !== undefined && user !== host) borrowed.push({ ip: nth(prefix, ordinal), node: user });
+    }
   }
   const key = (block: Block): string => formatPrefix(block.cidr);
   return { blocks: blocks.toSorted((x, y) => (key(x) < key(y) ? -1 : 1)), borrowed };

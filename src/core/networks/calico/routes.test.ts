@@ -36,6 +36,10 @@ function block({ cidr, node: of, borrowed = {} }: Given["blocks"][number]): Json
   return { metadata: { name: cidr }, spec: { cidr, affinity: `host:${of}`, allocations, attributes } };
 }
 
+function affinity({ cidr, node: of }: Given["blocks"][number]): Json {
+  return { metadata: { name: `${of}-${cidr}` }, spec: { cidr, node: of, state: "confirmed", deleted: "false" } };
+}
+
 /** Claims for n1, with a router between its subnet and that of n3. */
 function claims({
   pool,
@@ -53,6 +57,7 @@ function claims({
       { metadata: { name: "pool" }, spec: { cidr: "10.244.0.0/16", natOutgoing: true, ...pool } },
     ],
     "ipamblocks.crd.projectcalico.org": blocks.map(block),
+    "blockaffinities.crd.projectcalico.org": blocks.map(affinity),
     ...more,
   });
   const n1 = machine(cluster, "n1", [], env);
@@ -156,10 +161,10 @@ test("addresses out of another node's block", () => {
   expect(routes({ pool: {}, blocks, pods })).toEqual([
     `10.244.2.9/32 dev ${WEB} proto boot scope link metric 1024`,
     "blackhole 10.244.1.0/26 proto bird",
-    "10.244.2.0/26 via 10.0.1.2 dev eth0 proto bird metric 1024",
-    "10.244.3.0/26 via 10.0.1.254 dev eth0 proto bird metric 1024",
     "10.244.1.5/32 via 10.0.1.2 dev eth0 proto bird metric 1024",
+    "10.244.2.0/26 via 10.0.1.2 dev eth0 proto bird metric 1024",
     "10.244.2.10/32 via 10.0.1.254 dev eth0 proto bird metric 1024",
+    "10.244.3.0/26 via 10.0.1.254 dev eth0 proto bird metric 1024",
   ]);
 });
 
@@ -211,9 +216,9 @@ test("routers of racks that tell of nodes in other ASes", () => {
     })),
   };
   expect(routes({ pool: {}, nodes, blocks: BLOCKS, more })).toEqual([
+    "maybe 10.0.2.0/24 via 10.0.1.254 dev eth0 proto bird metric 2147483547",
     "blackhole 10.244.1.0/26 proto bird",
     "maybe 10.244.2.0/26 via 10.0.1.2 dev eth0 proto bird metric 2147483547",
     "maybe 10.244.3.0/26 via 10.0.1.253 dev eth0 via 10.0.1.254 dev eth0 proto bird metric 2147483547",
-    "maybe 10.0.2.0/24 via 10.0.1.254 dev eth0 proto bird metric 2147483547",
   ]);
 });

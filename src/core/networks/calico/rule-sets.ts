@@ -1,6 +1,6 @@
 /** Rules with their selectors and named ports replaced by sets of addresses (felix/calc/rule_scanner.go, ruleToParsedRule). */
 import { uniqueId } from "./names.ts";
-import type { Action, IcmpType, Port, Rule, Side } from "./rule.ts";
+import type { Port, Rule, RuleOf, Side } from "./rule.ts";
 import { formatSelector, parseSelector, type Selector } from "./selector.ts";
 
 /** What a set holds: addresses of what a selector takes, these with a named port, or those of a Service's endpoints. */
@@ -32,17 +32,7 @@ export interface ParsedSide {
   serviceSets: string[];
 }
 
-export interface ParsedRule {
-  action: Action;
-  ipVersion: 4 | 6 | null;
-  protocol: string | number | null;
-  notProtocol: string | number | null;
-  icmp: IcmpType | null;
-  notIcmp: IcmpType | null;
-  source: ParsedSide;
-  destination: ParsedSide;
-  notes: string[];
-}
+export type ParsedRule = RuleOf<ParsedSide>;
 
 const ALL: Selector = { op: "all" };
 

@@ -28,7 +28,8 @@ export interface Entity {
 
 export type Action = "allow" | "deny" | "pass" | "log";
 
-interface RuleOf<End> {
+/** A rule whose sides are told as `End` has it. */
+export interface RuleOf<End> {
   action: Action;
   ipVersion: 4 | 6 | null;
   /** Name in lower case, or number. */

@@ -10,6 +10,7 @@ import {
   markClear,
   markSet,
   NOTRACK,
+  REJECT,
   RETURN,
   rule,
   setMark,
@@ -31,14 +32,6 @@ const LOCAL_SRC = "-m addrtype --src-type LOCAL";
 const allBits = ({ marks }: CalicoConfig): number =>
   (marks.accept | marks.pass | marks.scratch0 | marks.scratch1) >>> 0;
 
-const filterAllow = (config: CalicoConfig): string => (config.filterAllow === "RETURN" ? RETURN : ACCEPT);
-const mangleAllow = (config: CalicoConfig): string => (config.mangleAllow === "RETURN" ? RETURN : ACCEPT);
-const denyOf = ({ config, family }: StaticOptions): string =>
-  family === 4 ? config.deny.target4 : config.deny.target6;
-
-/** Whether the family has a VXLAN tunnel. */
-const hasVxlan = ({ config, family }: StaticOptions): boolean => (family === 4 ? config.vxlan : config.vxlan6);
-
 /** A host endpoint's policies have allowed the packet already. */
 const HEP_ACCEPTED = "Host endpoint policy accepted packet.";
 
@@ -47,20 +40,20 @@ const ICMP6_TYPES = [130, 131, 132, 133, 135, 136];
 
 function inputChain(options: StaticOptions): FelixChain {
   const { config, family } = options;
-  const allow = filterAllow(config);
+  const allow = config.filterAllow;
   const rules: FelixRule[] = [];
   if (family === 4 && config.ipip) {
     const hosts = inSet(setName(4, "all-hosts-net"), "src");
     rules.push(
       rule(["-p 4", hosts, LOCAL_DST], allow, "Allow IPIP packets from Calico hosts"),
-      rule("-p 4", denyOf(options), `${config.deny.word} IPIP packets from non-Calico hosts`),
+      rule("-p 4", config.deny.target[family], `${config.deny.word} IPIP packets from non-Calico hosts`),
     );
   }
-  if (hasVxlan(options)) {
+  if (config.vxlan[family]) {
     const ports = ["-p udp", `-m multiport --dports ${config.vxlanPort}`];
     const hosts = inSet(setName(family, "all-vxlan-net"), "src");
     // Of IPv4, these are dropped even where everything else is rejected.
-    const [target, word] = family === 4 ? ["-j DROP", "Drop"] : [denyOf(options), config.deny.word];
+    const [target, word] = family === 4 ? ["-j DROP", "Drop"] : [config.deny.target[family], config.deny.word];
     rules.push(
       rule([...ports, hosts, LOCAL_DST], allow, `Allow IPv${family} VXLAN packets from allowed hosts`),
       rule([...ports, LOCAL_DST], target, `${word} IPv${family} VXLAN packets from non-allowed hosts`),
@@ -81,9 +74,8 @@ function inputChain(options: StaticOptions): FelixChain {
 
 function workloadToHostChain(options: StaticOptions): FelixChain {
   const { config, family } = options;
-  const allow = filterAllow(config);
-  const reject = `-j REJECT --reject-with ${family === 4 ? "icmp-port-unreachable" : "icmp6-port-unreachable"}`;
-  const actions: Record<string, string> = { DROP: "-j DROP", REJECT: reject, ACCEPT };
+  const allow = config.filterAllow;
+  const actions: Record<string, string> = { DROP: "-j DROP", REJECT: REJECT[family], ACCEPT };
   return {
     name: "cali-wl-to-host",
     rules: [
@@ -116,19 +108,19 @@ function forwardChain({ config }: StaticOptions): FelixChain {
 /** Rules at the end of FORWARD (StaticFilterForwardAppendRules). */
 export function forwardTail(config: CalicoConfig): FelixRule[] {
   const { accept } = config.marks;
-  return [rule(markSet(accept), filterAllow(config), "Policy explicitly accepted packet."), rule("", setMark(accept))];
+  return [rule(markSet(accept), config.filterAllow, "Policy explicitly accepted packet."), rule("", setMark(accept))];
 }
 
 function outputChain(options: StaticOptions): FelixChain {
   const { config, family } = options;
-  const allow = filterAllow(config);
+  const allow = config.filterAllow;
   const { accept } = config.marks;
   const tunnels: FelixRule[] = [];
   if (family === 4 && config.ipip) {
     const hosts = inSet(setName(4, "all-hosts-net"), "dst");
     tunnels.push(rule(["-p 4", hosts, LOCAL_SRC], allow, "Allow IPIP packets to other Calico hosts"));
   }
-  if (hasVxlan(options)) {
+  if (config.vxlan[family]) {
     const match = ["-p udp", `-m multiport --dports ${config.vxlanPort}`, LOCAL_SRC];
     const hosts = inSet(setName(family, "all-vxlan-net"), "dst");
     tunnels.push(rule([...match, hosts], allow, `Allow IPv${family} VXLAN packets to other allowed hosts`));
@@ -148,9 +140,8 @@ function outputChain(options: StaticOptions): FelixChain {
 
 /** Drops what comes for a Service's network and is no Service's, which would go round between the node and its router (nat.go). */
 function serviceLoopChain({ config, family }: StaticOptions): FelixChain {
-  const reject = `-j REJECT --reject-with ${family === 4 ? "icmp-port-unreachable" : "icmp6-port-unreachable"}`;
-  const action = { Drop: "-j DROP", Reject: reject, Disabled: null }[config.serviceLoop];
-  const nets = config.bgp.serviceNetworks.filter((net) => net.includes(":") === (family === 6));
+  const action = { Drop: "-j DROP", Reject: REJECT[family], Disabled: null }[config.serviceLoop];
+  const nets = config.serviceRanges.filter((net) => net.includes(":") === (family === 6));
   return { name: "cali-cidr-block", rules: action === null ? [] : nets.map((net) => rule(`-d ${net}`, action)) };
 }
 
@@ -195,9 +186,9 @@ export function filterChains(options: StaticOptions): FelixChain[] {
 
 /** `spoofing` are sources that workloads may use though routes do not lead back there, by device. */
 export function rawChains(options: StaticOptions, spoofing: readonly { device: string; net: string }[]): FelixChain[] {
-  const { config } = options;
+  const { config, family } = options;
   const { accept, scratch0 } = config.marks;
-  const untracked = hasVxlan(options) ? [rule(["-p udp", `-m udp --dport ${config.vxlanPort}`], NOTRACK)] : [];
+  const untracked = config.vxlan[family] ? [rule(["-p udp", `-m udp --dport ${config.vxlanPort}`], NOTRACK)] : [];
   return [
     ...failsafeChains("raw", options),
     {
@@ -207,7 +198,7 @@ export function rawChains(options: StaticOptions, spoofing: readonly { device: s
         ...untracked,
         ...config.devicePrefixes.map((prefix) => rule(`-i ${prefix}+`, setMark(scratch0))),
         rule(markSet(scratch0), jump("cali-rpf-skip")),
-        rule([markSet(scratch0), "-m rpfilter --validmark --invert"], denyOf(options)),
+        rule([markSet(scratch0), "-m rpfilter --validmark --invert"], config.deny.target[family]),
         rule(markClear(scratch0), jump("cali-from-host-endpoint")),
         rule(markSet(accept), ACCEPT),
       ],
@@ -228,7 +219,7 @@ export function rawChains(options: StaticOptions, spoofing: readonly { device: s
 export function mangleChains(options: StaticOptions): FelixChain[] {
   const { config, family } = options;
   const { accept } = config.marks;
-  const allow = mangleAllow(config);
+  const allow = config.mangleAllow;
   const leaves = [
     inSet(setName(family, "dscp-src-net"), "src"),
     inSet(setName(family, "network-ip-pools"), "dst", true),

@@ -33,7 +33,7 @@ export function vxlanClaims(
     link(at, {
       name: dev,
       type: "vxlan",
-      mtu: family === 4 ? config.mtu.vxlan : config.mtu.vxlan6,
+      mtu: config.mtu.vxlan[family],
       mac: vtep.mac,
       up: true,
       master: null,

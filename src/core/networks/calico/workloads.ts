@@ -49,7 +49,7 @@ function hostRoutes(at: string, endpoint: WorkloadEndpoint, config: CalicoConfig
       route(at, {
         family,
         dst,
-        metric: family === 4 ? config.metric4 : config.metric6,
+        metric: config.metric[family],
         protocol: config.deviceProtocol,
         ...(family === 4 ? { scope: "link", src: config.deviceSource4 } : {}),
         ways: [{ via: null, dev: endpoint.device }],

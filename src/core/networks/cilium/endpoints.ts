@@ -3,9 +3,9 @@ import type { Claim } from "../claim.ts";
 import type { Sandbox } from "../site.ts";
 import type { Pod } from "../../model/cluster.ts";
 import { familiesOf, routerOf, type LocalNode } from "./local-node.ts";
+import { MAIN_TABLE } from "../state.ts";
 
 const OWNER = "cilium";
-const MAIN = 254;
 const METRIC6 = 1024;
 
 /** Both sides of a pod's veth pair: its addresses and routes within, lxc… on the host. */
@@ -60,7 +60,7 @@ export function endpointClaims(local: LocalNode, sandbox: Sandbox, pod: Pod): Cl
     // IPv6 routes have no scope (fib6_config).
     const scope = family === 4 ? { scope: "link" } : {};
     if (router !== null) {
-      const way = { family, table: MAIN, type: "unicast", metric, protocol: "boot" } as const;
+      const way = { family, table: MAIN_TABLE, type: "unicast", metric, protocol: "boot" } as const;
       claims.push(
         {
           ...inside,
@@ -86,7 +86,7 @@ export function endpointClaims(local: LocalNode, sandbox: Sandbox, pod: Pod): Cl
         kind: "route",
         state: {
           family,
-          table: MAIN,
+          table: MAIN_TABLE,
           type: "unicast",
           metric,
           protocol: "kernel",

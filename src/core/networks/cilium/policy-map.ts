@@ -4,10 +4,10 @@
  */
 import type { Pod } from "../../model/cluster.ts";
 import type { Machine, Site } from "../site.ts";
+import { selectorTakes, type LabelOf } from "../label-selector.ts";
 import { at, listAt, numberAt, textAt, textsAt } from "../dns/plain.ts";
 import { ciliumConfig } from "./config.ts";
 import { ciliumEndpoints, ciliumIdentities, unknownPolicies, type CiliumIdentity } from "./objects.ts";
-import { selectorMatches, type Labels } from "./selector.ts";
 
 /** Who a rule is for: an identity (0 for all), or addresses, whose identities each node numbers by itself. */
 export type PolicyPeer = { identity: number } | { cidr: string; except: string[] };
@@ -44,11 +44,11 @@ const NAMESPACE_LABEL = "k8s:io.cilium.k8s.namespace.labels.";
 
 /** An identity's labels as selectors of pods and of namespaces name them. */
 const podLabels =
-  (identity: CiliumIdentity): Labels =>
+  (identity: CiliumIdentity): LabelOf =>
   (key) =>
     identity.labels.get(`k8s:${key}`);
 const namespaceLabels =
-  (identity: CiliumIdentity): Labels =>
+  (identity: CiliumIdentity): LabelOf =>
   (key) =>
     identity.labels.get(NAMESPACE_LABEL + key) ??
     // Every namespace bears its name as a label, which Cilium does not repeat in each identity of old releases.
@@ -63,9 +63,8 @@ function peersOf(peer: unknown, namespace: string, identities: readonly CiliumId
     .filter((identity) => {
       const home = identity.labels.get(NAMESPACE);
       if (home === undefined) return false;
-      const here =
-        namespaces === undefined ? home === namespace : selectorMatches(namespaces, namespaceLabels(identity));
-      return here && (pods === undefined || selectorMatches(pods, podLabels(identity)));
+      const here = namespaces === undefined ? home === namespace : selectorTakes(namespaces, namespaceLabels(identity));
+      return here && (pods === undefined || selectorTakes(pods, podLabels(identity)));
     })
     .map((identity) => ({ identity: identity.id }));
 }
@@ -104,11 +103,11 @@ export function policyMap(site: Site, machine: Machine, pod: Pod): PolicyMap | n
   const endpoints = ciliumEndpoints(cluster);
   const endpoint = endpoints.get(`${pod.namespace}/${pod.name}`);
   const own = identities.find((each) => each.id === endpoint?.identity);
-  const labels: Labels = own === undefined ? (key) => pod.labels[key] : podLabels(own);
+  const labels: LabelOf = own === undefined ? (key) => pod.labels[key] : podLabels(own);
   const policies = (cluster.raw.get("networkpolicies.networking.k8s.io") ?? []).filter(
     (policy) =>
       textAt(policy, "metadata", "namespace") === pod.namespace &&
-      selectorMatches(at(policy, "spec", "podSelector"), labels),
+      selectorTakes(at(policy, "spec", "podSelector"), labels),
   );
   const ownPorts = (name: string, protocol: string): number[] =>
     pod.ports.filter((each) => each.name === name && each.protocol === protocol).map((each) => each.containerPort);

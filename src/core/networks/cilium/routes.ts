@@ -1,10 +1,9 @@
 /** Routes and policy rules of a node (pkg/datapath/linux/node.go, pkg/proxy/routes.go). */
 import type { Claim } from "../claim.ts";
-import type { RouteState } from "../state.ts";
+import { MAIN_TABLE, type RouteState } from "../state.ts";
 import { deviceTowards, familiesOf, nodeIpOf, podCidrsOf, routerOf, type LocalNode } from "./local-node.ts";
 
 const OWNER = "cilium";
-const MAIN = 254;
 /** Tables for what goes to the proxy and comes from it (linux_defaults.go). */
 const TO_PROXY = 2004;
 const FROM_PROXY = 2005;
@@ -19,7 +18,7 @@ function route(local: LocalNode, state: Partial<RouteState> & Pick<RouteState, "
     owner: OWNER,
     at: local.machine.place,
     kind: "route",
-    state: { table: MAIN, type: "unicast", metric: metricOf(state.family), protocol: "kernel", ...state },
+    state: { table: MAIN_TABLE, type: "unicast", metric: metricOf(state.family), protocol: "kernel", ...state },
   };
 }
 

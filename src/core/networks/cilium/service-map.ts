@@ -2,8 +2,8 @@
  * Cilium's service and backend maps as the objects ask for them: which frontends there are, and which backends each is shared among
  * (pkg/loadbalancer; cilium_lb4_services_v2, cilium_lb4_backends_v3 and their IPv6 twins).
  */
-import { formatIp, parseIp } from "../../model/address.ts";
 import type { Cluster, Service, ServicePort } from "../../model/cluster.ts";
+import { addressKey } from "../dns/cluster-names.ts";
 import type { Machine, Site } from "../site.ts";
 import { ciliumConfig, type CiliumConfig } from "./config.ts";
 import { ciliumNodes, nodeAddresses } from "./objects.ts";
@@ -63,7 +63,7 @@ function backendsOf(cluster: Cluster, service: Service, port: ServicePort, famil
       if (match?.port == null) return [];
       return slice.endpoints.flatMap((endpoint) =>
         endpoint.addresses.map((address) => ({
-          address: normal(address),
+          address: addressKey(address),
           node: endpoint.node,
           ready: endpoint.ready,
           serving: endpoint.serving,
@@ -73,11 +73,6 @@ function backendsOf(cluster: Cluster, service: Service, port: ServicePort, famil
       );
     });
 }
-
-const normal = (address: string): string => {
-  const ip = parseIp(address);
-  return ip === null ? address : formatIp(ip);
-};
 
 /** Active backends; when there are none, those that still serve while they terminate (pkg/loadbalancer/writer, SelectBackends). */
 function active(backends: readonly Backend[]): string[] {
@@ -123,7 +118,7 @@ function frontendsOf(
       const inside = service.internalTrafficPolicy === "Local";
       const frontend = (scope: Frontend["scope"], onlyLocal: boolean): Frontend => ({
         kind,
-        address: normal(address),
+        address: addressKey(address),
         port: number,
         protocol: port.protocol,
         scope,
@@ -157,12 +152,12 @@ function hostPorts(cluster: Cluster, config: CiliumConfig, machine: Machine, nod
               .filter((address) => address.includes(":") === v6)
               .map((address): Frontend => ({
                 kind: "HostPort",
-                address: normal(address),
+                address: addressKey(address),
                 port: port.hostPort!,
                 protocol: port.protocol,
                 scope: "external",
                 sessionAffinity: false,
-                backends: [hostPort(normal(ip), port.containerPort)],
+                backends: [hostPort(addressKey(ip), port.containerPort)],
                 service: `${pod.namespace}/${pod.name}/host-port/${port.hostPort}`,
               }));
           }),

@@ -2,7 +2,7 @@
 import { formatIp } from "../../model/address.ts";
 import { sysctlConf } from "../../model/sysctl.ts";
 import type { Claim } from "../claim.ts";
-import type { Attachment } from "./attachments.ts";
+import type { Attached, Attachment } from "./attachments.ts";
 import { configureIface, podRoute } from "./configure-iface.ts";
 import { ipMasq } from "./ip-masq.ts";
 import type { Ipam } from "./ipam.ts";
@@ -70,8 +70,8 @@ function device(run: PluginRun, conf: BridgeConf, optional: boolean): Claim[] {
 }
 
 /** The gateway's addresses on the bridge, or on the port that stands for it in a VLAN (ensureVlanInterface). */
-function gateways(run: PluginRun, conf: BridgeConf, ipam: Ipam, attachments: readonly Attachment[]): Claim[] {
-  const used = attachments
+function gateways(run: PluginRun, conf: BridgeConf, ipam: Ipam, attached: readonly Attached[]): Claim[] {
+  const used = attached
     .flatMap((each) => each.addresses)
     .flatMap(({ gateway, len }) => (gateway ? [{ ip: gateway, len }] : []));
   const claimed = { owner: run.plugin.type, at: run.machine.place, ...(used.length === 0 && { optional: true }) };
@@ -117,17 +117,17 @@ function pod(run: PluginRun, conf: BridgeConf, ipam: Ipam, attachment: Attachmen
 export function bridge(run: PluginRun): Claim[] {
   const conf = settings(run);
   const ipam = run.ipam;
-  const attachments = run.attachments;
+  const attached = run.attached;
   const owner = run.plugin.type;
   const at = run.machine.place;
-  const families = new Set(attachments.flatMap((each) => each.addresses.map(({ ip }) => ip.v)));
+  const families = new Set(attached.flatMap((each) => each.addresses.map(({ ip }) => ip.v)));
   return [
-    ...device(run, conf, attachments.length === 0),
-    ...(conf.isGateway && ipam.type !== "" ? gateways(run, conf, ipam, attachments) : []),
+    ...device(run, conf, attached.length === 0),
+    ...(conf.isGateway && ipam.type !== "" ? gateways(run, conf, ipam, attached) : []),
     ...(conf.isGateway ? forwarding(owner, at, families) : []),
-    ...attachments.flatMap((each) => pod(run, conf, ipam, each)),
+    ...run.attachments.flatMap((each) => pod(run, conf, ipam, each)),
     ...(conf.ipMasq && ipam.type !== ""
-      ? ipMasq({ owner, at, network: run.network.name }, run.plugin.conf, run.plugin.what, attachments)
+      ? ipMasq({ owner, at, network: run.network.name }, run.plugin.conf, run.plugin.what, attached)
       : []),
   ];
 }

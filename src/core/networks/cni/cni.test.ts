@@ -6,7 +6,7 @@ import type { Claim } from "../claim.ts";
 import { cniNetworkOf, parseCniNetwork } from "./conflist.ts";
 import { containerIds } from "./container-ids.ts";
 import { flannelDelegate } from "./flannel-delegate.ts";
-import { rangeSets, reservationReport } from "./host-local.ts";
+import { rangeSets, reservationsOf } from "./host-local.ts";
 import { cni } from "./index.ts";
 import { chainName, maskComment } from "./names.ts";
 import { peerRoutes } from "./peer-routes.ts";
@@ -79,18 +79,12 @@ describe("host-local", () => {
     ]);
   });
 
-  test("tells addresses that no pod has, and pods whose address is free for the next one", () => {
-    const pods = [podWithPorts("n1", "a", ["10.9.0.2", "fd00::2"]), podWithPorts("n1", "b", ["10.9.0.5"])];
-    const gone: Pod = { ...podWithPorts("n1", "c", ["10.9.0.3"]), phase: "Succeeded" };
-    const elsewhere = podWithPorts("n2", "d", ["10.9.0.3"]);
-    const report = reservationReport(machine({ files }), "net", sets, [...pods, gone, elsewhere]);
-    expect(report.reservations).toHaveLength(3);
-    expect(report.leaked).toEqual([
-      { ip: "10.9.0.3", containerId: "bbb", ifname: "eth0", file: "/var/lib/cni/networks/net/10.9.0.3" },
+  test("keeps a file for each address of a network", () => {
+    expect(reservationsOf(machine({ files }), "net")).toEqual([
+      { ip: "10.9.0.2", containerId: "aaa", ifname: "eth0" },
+      { ip: "10.9.0.3", containerId: "bbb", ifname: "eth0" },
+      { ip: "fd00::2", containerId: "old-format", ifname: null },
     ]);
-    expect(report.unreserved).toEqual([{ namespace: "shop", name: "b", ip: "10.9.0.5" }]);
-    // 6 less the gateway, and 9 less the gateway.
-    expect(report.capacity).toBe(5 + 8);
   });
 
   test("its files, libcni's cache and Calico's annotation know a pod's sandbox", () => {
@@ -222,4 +216,43 @@ test("routes between the nodes of a plain bridge may be there", () => {
   ]);
   const withFlannel = machine({ files: { ...files, "/run/flannel/subnet.env": "" } });
   expect(peerRoutes(makeSite([withFlannel, peer]), withFlannel)).toEqual([]);
+});
+
+test("what the host does for a pod stays while none of its containers runs", () => {
+  const conflist = JSON.stringify({
+    cniVersion: "1.0.0",
+    name: "net",
+    plugins: [
+      {
+        type: "bridge",
+        isGateway: true,
+        ipMasq: true,
+        ipam: { type: "host-local", ranges: [[{ subnet: "10.9.0.0/24" }]] },
+      },
+      { type: "portmap", capabilities: { portMappings: true } },
+    ],
+  });
+  const host = machine({
+    files: {
+      "/etc/cni/net.d/10-net.conflist": conflist,
+      "/var/lib/cni/networks/net/10.9.0.2": "aaa\r\neth0",
+      "/var/lib/cni/networks/net/10.9.0.3": "bbb\r\neth0",
+    },
+  });
+  const crashing = podWithPorts("n1", "crashing", ["10.9.0.2"], ["18080:8080/tcp"]);
+  // Its address was given to another since, and that one's sandbox is not this one's.
+  const ended: Pod = { ...podWithPorts("n1", "ended", ["10.9.0.3"], ["18081:8080/tcp"]), phase: "Succeeded" };
+  const released = podWithPorts("n1", "released", ["10.9.0.4"], ["18082:8080/tcp"]);
+  const claims = cni.intend(makeSite([host], [crashing, ended, released]), host);
+  const rules = claims.flatMap((claim) => (claim.kind === "rule" ? [String(claim.state)] : []));
+  expect(rules).toContain(
+    `-s 10.9.0.2/32 -m comment --comment "name: \\"net\\" id: \\"aaa\\"" -j ${chainName("net", "aaa")}`,
+  );
+  expect(rules.filter((rule) => rule.startsWith("-s "))).toHaveLength(1);
+  const chains = claims.flatMap((claim) => (claim.kind === "chain" ? [claim] : []));
+  expect(chains.find(({ state }) => state.chain === "CNI-HOSTPORT-DNAT")?.rules).toHaveLength(1);
+  expect(chains.find(({ state }) => state.chain === chainName("net", "aaa", "DN-"))?.rules).toContain(
+    "-p tcp -m tcp --dport 18080 -j DNAT --to-destination 10.9.0.2:8080",
+  );
+  expect(claims.filter(({ kind }) => kind === "link").map(({ at }) => at)).not.toContain("n1/pod/shop/crashing");
 });

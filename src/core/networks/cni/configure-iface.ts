@@ -2,11 +2,9 @@
 import { formatIp } from "../../model/address.ts";
 import { sysctlConf } from "../../model/sysctl.ts";
 import type { Claim } from "../claim.ts";
-import type { RouteState } from "../state.ts";
+import { MAIN_TABLE, type RouteState } from "../state.ts";
 import type { Attachment } from "./attachments.ts";
 import type { IpamRoute } from "./ipam.ts";
-
-const MAIN = 254;
 
 /** Names of scopes as iproute2 prints them (rtnl_rtscope_tab). */
 const SCOPES: Record<number, string> = { 0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere" };
@@ -26,7 +24,7 @@ export function podRoute(
     kind: "route",
     state: {
       family: route.family,
-      table: route.table || MAIN,
+      table: route.table || MAIN_TABLE,
       dst: route.dst,
       type: "unicast",
       metric: route.metric || (route.family === 4 ? 0 : 1024),

@@ -3,7 +3,7 @@ import type { Ip } from "../../model/address.ts";
 import type { Claim } from "../claim.ts";
 import type { Network } from "../network.ts";
 import type { Machine, Site } from "../site.ts";
-import { attachmentsOf, type Attachment } from "./attachments.ts";
+import { attachmentsOf, unseenAttachments, type Attached, type Attachment } from "./attachments.ts";
 import { bridge } from "./bridge.ts";
 import { cniNetworkOf, type CniNetwork, type PluginConf } from "./conflist.ts";
 import { containerIds } from "./container-ids.ts";
@@ -27,8 +27,11 @@ const singleAddresses = (ipam: Ipam): Ipam => ({
 });
 
 /** The device on the host by which it reaches a pod; null when it does not: a bridge without an address in the pods' network is no way there. */
-function routedBy(main: PluginConf): (attachment: Attachment) => string | null {
-  if (main.type !== "bridge") return (attachment) => attachment.sandbox.hostDevice?.name ?? null;
+function routedBy(main: PluginConf, attachments: readonly Attachment[]): (attached: Attached) => string | null {
+  if (main.type !== "bridge") {
+    const devices = new Map(attachments.map(({ pod, sandbox }) => [pod, sandbox.hostDevice?.name ?? null]));
+    return ({ pod }) => devices.get(pod) ?? null;
+  }
   const conf = reader(main.conf, main.what);
   const gateway = conf.flag("isGateway") === true || conf.flag("isDefaultGateway") === true;
   const vlan = conf.integer("vlan") ?? 0;
@@ -64,12 +67,13 @@ export const cni: Network = {
     const ipam = SINGLE.has(main.type) ? singleAddresses(given) : given;
     const idOf = containerIds(machine, network.name, ipam.dataDir);
     const attachments = attachmentsOf(site, machine, ipam, idOf);
-    const run = (plugin: PluginConf): PluginRun => ({ site, machine, network, plugin, ipam, attachments });
+    const attached = [...attachments, ...unseenAttachments(site, machine, ipam, idOf)];
+    const run = (plugin: PluginConf): PluginRun => ({ site, machine, network, plugin, ipam, attachments, attached });
     const chained = network.plugins.slice(1).filter((plugin) => plugin.type === "portmap");
     return [
       ...loopback(machine),
       ...(MAIN[main.type]?.(run(main)) ?? []),
-      ...chained.flatMap((plugin) => portmap(run(plugin), routedBy(main))),
+      ...chained.flatMap((plugin) => portmap(run(plugin), routedBy(main, attachments))),
     ];
   },
 };

@@ -4,7 +4,7 @@ import type { NftJson } from "../../model/nftables.ts";
 import type { Claim } from "../claim.ts";
 import { IntentError } from "../network.ts";
 import type { RuleState } from "../state.ts";
-import type { Attachment } from "./attachments.ts";
+import type { Attached } from "./attachments.ts";
 import { reader, type JsonObject } from "./json-config.ts";
 import { chainName, hashWithPrefix, maskComment, quoted } from "./names.ts";
 
@@ -20,7 +20,7 @@ export interface MasqContext {
 const NFT_COMMENT = 128;
 
 /** A chain for each container, and the rule of POSTROUTING that leads to it (pkg/ip, SetupIPMasq). */
-function iptables({ owner, at, network }: MasqContext, attachment: Attachment, id: string): Claim[] {
+function iptables({ owner, at, network }: MasqContext, attachment: Attached, id: string): Claim[] {
   const name = chainName(network, id);
   const comment = `-m comment --comment ${quoted(maskComment(network, id))}`;
   return ([4, 6] as const).flatMap((v): Claim[] => {
@@ -61,7 +61,7 @@ function toMulticast(protocol: "ip" | "ip6", addr: string, len: number): RuleSta
 }
 
 /** One table for all (pkg/ip, setupIPMasqNFTablesWithInterface, since v1.6). */
-function nftables({ owner, at, network }: MasqContext, attachments: readonly Attachment[]): Claim[] {
+function nftables({ owner, at, network }: MasqContext, attachments: readonly Attached[]): Claim[] {
   const rules = attachments.flatMap(({ addresses, containerId, ifname }): RuleState[] => {
     const hash = `${hashWithPrefix(16, "", network)}-${hashWithPrefix(16, "", `${ifname}:${containerId}`)}`;
     const comment = `${hash}, net: ${network}, if: ${ifname}, id: ${containerId}`.replaceAll('"', "");
@@ -120,7 +120,7 @@ export function ipMasq(
   context: MasqContext,
   conf: JsonObject,
   what: string,
-  attachments: readonly Attachment[],
+  attachments: readonly Attached[],
 ): Claim[] {
   const backend = reader(conf, what).text("ipMasqBackend") ?? "iptables";
   const known = attachments.filter((each) => each.containerId !== null && each.addresses.length > 0);

@@ -1,6 +1,6 @@
 /** What every plugin works with. */
 import type { Machine, Site } from "../site.ts";
-import type { Attachment } from "./attachments.ts";
+import type { Attached, Attachment } from "./attachments.ts";
 import type { CniNetwork, PluginConf } from "./conflist.ts";
 import type { Ipam } from "./ipam.ts";
 
@@ -14,4 +14,6 @@ export interface PluginRun {
   ipam: Ipam;
   /** The machine's pods, in the order in which they were attached. */
   attachments: readonly Attachment[];
+  /** These and the pods whose namespaces were not recorded: what is made for them on the host does not depend on that. */
+  attached: readonly Attached[];
 }

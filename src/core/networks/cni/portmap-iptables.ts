@@ -2,7 +2,7 @@
 import { formatIp, formatPrefix, parseIp, prefixOf } from "../../model/address.ts";
 import type { Claim } from "../claim.ts";
 import type { XtFamily } from "../state.ts";
-import type { Attachment } from "./attachments.ts";
+import type { Attached } from "./attachments.ts";
 import type { PodAddress } from "./ipam.ts";
 import { chainName, quoted } from "./names.ts";
 import type { PortMapping } from "./port-mappings.ts";
@@ -19,7 +19,7 @@ const COMMENT = 255;
 
 /** A pod whose ports are forwarded. */
 export interface Forwarded {
-  attachment: Attachment;
+  attachment: Attached;
   mappings: readonly PortMapping[];
 }
 

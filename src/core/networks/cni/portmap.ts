@@ -12,16 +12,13 @@ import { portmapNftables } from "./portmap-nftables.ts";
  * What `portmap` makes on a machine for the pods that ask for host ports (plugins/meta/portmap of v1.9, cmdAdd). `routedBy` is the device
  * on the host by which a pod is reached. Throws IntentError when its configuration makes no sense.
  */
-export function portmap(
-  run: PluginRun,
-  routedBy: (attachment: PluginRun["attachments"][number]) => string | null,
-): Claim[] {
+export function portmap(run: PluginRun, routedBy: (attached: PluginRun["attached"][number]) => string | null): Claim[] {
   // The runtime passes mappings only to a plugin that says that it can take them.
   const capabilities = reader(reader(run.plugin.conf, run.plugin.what).object("capabilities") ?? {}, run.plugin.what);
   if (capabilities.flag("portMappings") !== true) return [];
   const conf = portmapConf(run.plugin);
   const at = run.machine.place;
-  const forwarded = run.attachments
+  const forwarded = run.attached
     .map((attachment) => ({ attachment, mappings: portMappings(attachment.pod) }))
     .filter(({ mappings }) => mappings.length > 0);
   const tables = ([4, 6] as const).flatMap((v) =>

@@ -40,7 +40,7 @@ export function ptp(run: PluginRun): Claim[] {
   const { conf, what, type: owner } = run.plugin;
   const o = reader(conf, what);
   const at = run.machine.place;
-  const families = new Set(run.attachments.flatMap((each) => each.addresses.map(({ ip }) => ip.v)));
+  const families = new Set(run.attached.flatMap((each) => each.addresses.map(({ ip }) => ip.v)));
   return [
     ...forwarding(owner, at, families),
     ...run.attachments.flatMap((each) => [
@@ -49,6 +49,6 @@ export function ptp(run: PluginRun): Claim[] {
       ...podRoutes(owner, each),
       ...hostEnd(owner, at, each),
     ]),
-    ...(o.flag("ipMasq") === true ? ipMasq({ owner, at, network: run.network.name }, conf, what, run.attachments) : []),
+    ...(o.flag("ipMasq") === true ? ipMasq({ owner, at, network: run.network.name }, conf, what, run.attached) : []),
   ];
 }

@@ -1,7 +1,7 @@
 /** What kubelet knows of DNS: its flags, its configuration file, and the resolv.conf that it starts from. */
-import { parse as parseYaml } from "yaml";
+import { flagOf } from "../flags.ts";
+import { kubeletConfiguration } from "../kubelet-config.ts";
 import type { Machine } from "../site.ts";
-import { flagOf } from "../node-ip/flags.ts";
 import { textAt, textsAt } from "./plain.ts";
 import { withoutFinalDot, type ResolvConf } from "./resolv-conf.ts";
 
@@ -20,20 +20,9 @@ export interface KubeletDns {
 /** kubelet's default of `resolvConf` on Linux (pkg/kubelet/apis/config/v1beta1/defaults_linux.go). */
 const DEFAULT_RESOLV_CONF = "/etc/resolv.conf";
 
-/** The machine's kubelet configuration file as an object; null when it was not recorded or is no YAML. */
-export function kubeletConfiguration(machine: Machine): unknown {
-  const text = machine.file("kubelet.yaml")?.text;
-  if (text === undefined) return null;
-  try {
-    return parseYaml(text);
-  } catch {
-    return null;
-  }
-}
-
 /**
  * kubelet's DNS settings on this machine; null when its command line was not recorded. Flags win over the file
- * (cmd/kubelet/app/server.go, kubeletConfigFlagPrecedence).
+ * (cmd/kubelet/app/server.go, kubeletConfigFlagPrecedence). Throws IntentError when the file is no YAML.
  */
 export function kubeletDns(machine: Machine): KubeletDns | null {
   const command = machine.command("kubelet");

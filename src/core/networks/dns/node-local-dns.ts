@@ -4,7 +4,7 @@
  */
 import { parseIp } from "../../model/address.ts";
 import type { Claim } from "../claim.ts";
-import { flagOf, switchOf } from "../node-ip/flags.ts";
+import { flagOf, switchOf } from "../flags.ts";
 import { IntentError, type Network } from "../network.ts";
 import type { Machine, Site } from "../site.ts";
 import type { XtFamily } from "../state.ts";
@@ -30,9 +30,9 @@ export interface NodeCacheSettings {
 export function nodeCacheSettings(words: readonly string[]): NodeCacheSettings {
   const localIps = (flagOf(words, "localip") ?? "").split(",").filter((ip) => ip !== "");
   for (const ip of localIps)
-    if (parseIp(ip) === null) throw new IntentError(`node-cache: Invalid localip specified - "${ip}"`);
+    if (parseIp(ip) === null) throw new IntentError(`node-cache: "${ip}" of -localip is no address`);
   if (new Set(localIps.map((ip) => ip.includes(":"))).size > 1)
-    throw new IntentError("node-cache: Unexpected IP families: localip mixes IPv4 and IPv6");
+    throw new IntentError("node-cache: -localip mixes IPv4 and IPv6");
   return {
     localIps,
     device: flagOf(words, "interfacename") ?? "nodelocaldns",

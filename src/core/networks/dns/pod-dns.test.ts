@@ -97,9 +97,7 @@ describe("dnsPolicy", () => {
   test("limits: 3 servers, 32 names, 253 characters a name, 2048 in all, each with kubelet's event", () => {
     const many = podDns({ ...wish, nameservers: ["192.0.2.1", "192.0.2.2", "192.0.2.3"] }, kubelet);
     expect(many.conf.nameservers).toEqual(["10.96.0.10", "192.0.2.1", "192.0.2.2"]);
-    expect(many.events[0]).toBe(
-      "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: 10.96.0.10 192.0.2.1 192.0.2.2",
-    );
+    expect(many.events[0]).toBe("there are more than 3 servers; of them are left: 10.96.0.10 192.0.2.1 192.0.2.2");
     const names = Array.from({ length: 40 }, (_, i) => `n${i}.example`);
     expect(podDns({ ...wish, searches: names }, kubelet).conf.search).toHaveLength(32);
     expect(podDns({ ...wish, searches: ["x".repeat(254), "ok.example"] }, kubelet).conf.search.at(-1)).toBe(

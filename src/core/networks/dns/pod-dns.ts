@@ -17,7 +17,7 @@ export interface PodDnsWish {
   options: { name: string; value: string | null }[];
 }
 
-/** What it gets, and what kubelet says of it in events, in kubelet's words. */
+/** What it gets, and what kubelet tells in events of the pod. */
 export interface PodDns {
   conf: ResolvConf;
   events: string[];
@@ -73,18 +73,14 @@ function fitSearch(search: readonly string[], events: string[]): string[] {
   let fits = search.slice(0, MAX_SEARCHES).filter((name) => name.length <= MAX_NAME);
   while (fits.join(" ").length > MAX_SEARCH_CHARS) fits = fits.slice(0, -1);
   if (fits.length < search.length)
-    events.push(
-      `Search Line limits were exceeded, some search paths have been omitted, the applied search line is: ${fits.join(" ")}`,
-    );
+    events.push(`the search list is longer than a pod may have; of it are left: ${fits.join(" ")}`);
   return fits;
 }
 
 function fitServers(servers: readonly string[], events: string[]): string[] {
   const fits = servers.slice(0, MAX_NAMESERVERS);
   if (fits.length < servers.length)
-    events.push(
-      `Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: ${fits.join(" ")}`,
-    );
+    events.push(`there are more than ${MAX_NAMESERVERS} servers; of them are left: ${fits.join(" ")}`);
   return fits;
 }
 
@@ -111,10 +107,7 @@ export function podDns(wish: PodDnsWish, kubelet: KubeletDns): PodDns {
       options: ["ndots:5"],
     };
   else {
-    if (cluster)
-      events.push(
-        'kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. Falling back to "Default" policy.',
-      );
+    if (cluster) events.push("kubelet was told no DNS server of the cluster, so ClusterFirst falls back to Default");
     if (kubelet.host === null) {
       const local = kubelet.nodeIps.map((ip) => (ip.includes(":") ? "::1" : "127.0.0.1"));
       conf = { nameservers: local.length > 0 ? local : ["127.0.0.1"], search: ["."], options: [] };

@@ -3,6 +3,7 @@ import { formatIp } from "../../model/address.ts";
 import { sysctlConf } from "../../model/sysctl.ts";
 import type { Claim } from "../claim.ts";
 import type { DockerBridge, DockerContainer } from "./description.ts";
+import { MAIN_TABLE } from "../state.ts";
 
 const OWNER = "docker";
 const DEVICE = "eth0";
@@ -31,7 +32,7 @@ function container(at: string, docker: DockerBridge, { hostDevice, place, addres
       kind: "route",
       state: {
         family: 4,
-        table: 254,
+        table: MAIN_TABLE,
         dst: "0.0.0.0/0",
         type: "unicast",
         metric: 0,

@@ -9,7 +9,7 @@ import type { Site } from "../site.ts";
 export type Generation = "static" | "l3-miss" | "l2-miss";
 
 /** The generation of a version. */
-export function generationOfVersion(major: number, minor: number): Generation {
+function generationOfVersion(major: number, minor: number): Generation {
   if (major > 0 || minor >= 9) return "static";
   return minor >= 2 ? "l3-miss" : "l2-miss";
 }

@@ -20,7 +20,7 @@ export interface NetConf {
 }
 
 /** Reads it with the defaults of pkg/subnet, ParseConfig, and pkg/backend/vxlan, parseVXLANConfig. `what` names it in errors. */
-export function parseNetConf(text: string, what: string): NetConf {
+function parseNetConf(text: string, what: string): NetConf {
   const conf = reader(parseObject(text, what), what);
   const backend = reader(conf.object("Backend") ?? { Type: "udp" }, `${what}: Backend`);
   const network = (enabled: boolean, name: string): Prefix | null => {

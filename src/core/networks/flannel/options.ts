@@ -1,4 +1,5 @@
 /** How flanneld was started. */
+import { flagValues, isTrue, switchOf, wordsOfFlags } from "../flags.ts";
 import type { CommandLine } from "../site.ts";
 
 /** flanneld's flags as far as they decide kernel state (flannel v0.28, main.go, init). */
@@ -28,42 +29,23 @@ const SWITCHES: ReadonlySet<string> = new Set([
   "set-node-network-unavailable",
 ]);
 
-/** Values by flag: Go's flag package takes `-name value`, `--name=value`, and `-name` alone for a switch. */
-function flags(words: readonly string[]): Map<string, string[]> {
-  const values = new Map<string, string[]>();
-  const add = (name: string, value: string): void => {
-    const list = values.get(name);
-    if (list === undefined) values.set(name, [value]);
-    else list.push(value);
-  };
-  for (let i = 0; i < words.length; i++) {
-    const parts = /^--?([^-=][^=]*)(?:=(.*))?$/.exec(words[i]!);
-    if (parts === null) break;
-    const name = parts[1]!;
-    if (parts[2] !== undefined) add(name, parts[2]);
-    else if (SWITCHES.has(name)) add(name, "true");
-    else add(name, words[++i] ?? "");
-  }
-  return values;
-}
-
-/** strconv.ParseBool's words for true. */
-const isTrue = (word: string): boolean => ["1", "t", "T", "true", "TRUE", "True"].includes(word);
-
 /**
  * The options of flanneld's command line; of FLANNELD_NAME in its environment where the command line says nothing
  * (pkg/flagutil of coreos, SetFlagsFromEnv); else flanneld's defaults. `command` is null when it was not recorded.
  */
 export function flannelOptions(command: CommandLine | null): FlannelOptions {
-  const given = flags(command?.words ?? []);
+  const words = wordsOfFlags(command?.words ?? [], SWITCHES);
+  const inEnvironment = (name: string): string | null =>
+    command?.env.get(`FLANNELD_${name.toUpperCase().replaceAll("-", "_")}`) || null;
   const all = (name: string): string[] => {
-    const env = command?.env.get(`FLANNELD_${name.toUpperCase().replaceAll("-", "_")}`);
-    return given.get(name) ?? (env === undefined || env === "" ? [] : [env]);
+    const given = flagValues(words, name);
+    const env = inEnvironment(name);
+    return given.length > 0 || env === null ? given : [env];
   };
   const last = (name: string): string | null => all(name).at(-1) ?? null;
   const on = (name: string, unset: boolean): boolean => {
-    const value = last(name);
-    return value === null ? unset : isTrue(value);
+    const env = inEnvironment(name);
+    return switchOf(words, name) ?? (env === null ? unset : isTrue(env));
   };
   return {
     iface: all("iface"),

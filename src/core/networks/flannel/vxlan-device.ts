@@ -20,9 +20,6 @@ export function vxlanMtu(settings: FlannelSettings, family: 4 | 6): number {
   return Math.min(asked, settings.ext.mtu - overhead(family));
 }
 
-/** A device's name as part of a sysctl's key: sysctl(8) prints a dot within as a slash. */
-export const sysctlDevice = (name: string): string => name.replaceAll(".", "/");
-
 /** `device` with `attributes` and the address `address/length`. */
 export function vxlanDevice(
   settings: FlannelSettings,

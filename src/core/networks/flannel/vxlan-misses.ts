@@ -3,7 +3,7 @@ import { formatPrefix } from "../../model/address.ts";
 import type { Claim } from "../claim.ts";
 import { programRoute } from "./routes.ts";
 import type { FlannelFamily, FlannelSettings } from "./settings.ts";
-import { overhead, sysctlDevice, vxlanDevice, vxlanName } from "./vxlan-device.ts";
+import { overhead, vxlanDevice, vxlanName } from "./vxlan-device.ts";
 
 /** Questions that the kernel sends to programs for an unresolved neighbour (backend/vxlan, newVXLANDevice). */
 function askPrograms(settings: FlannelSettings, dev: string): Claim {
@@ -11,7 +11,7 @@ function askPrograms(settings: FlannelSettings, dev: string): Claim {
     owner: "flannel",
     at: settings.place,
     kind: "sysctl",
-    state: { key: `net.ipv4.neigh.${sysctlDevice(dev)}.app_solicit`, value: "3" },
+    state: { key: `net.ipv4.neigh.${dev.replaceAll(".", "/")}.app_solicit`, value: "3" },
   };
 }
 

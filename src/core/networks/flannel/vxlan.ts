@@ -1,10 +1,11 @@
 /** VXLAN as flannel does it since v0.9: for each peer a neighbour, an FDB entry and a route, all permanent. */
 import { formatIp, formatPrefix } from "../../model/address.ts";
+import { sysctlConf } from "../../model/sysctl.ts";
 import type { Claim } from "../claim.ts";
 import { onLink } from "./ext-iface.ts";
 import { programRoute } from "./routes.ts";
 import type { FlannelFamily, FlannelSettings } from "./settings.ts";
-import { sysctlDevice, vxlanDevice, vxlanMtu, vxlanName } from "./vxlan-device.ts";
+import { vxlanDevice, vxlanMtu, vxlanName } from "./vxlan-device.ts";
 
 /** Port of VXLAN devices that are made without one (drivers/net/vxlan, vxlan_port). */
 const KERNEL_PORT = 8472;
@@ -53,7 +54,7 @@ export function vxlanStatic(settings: FlannelSettings, family: FlannelFamily): C
       owner: "flannel",
       at: settings.place,
       kind: "sysctl",
-      state: { key: `net.ipv6.conf.${sysctlDevice(vxlanName(family))}.accept_ra`, value: "0" },
+      state: { key: sysctlConf("ipv6", vxlanName(family), "accept_ra"), value: "0" },
     },
     ...family.peers.flatMap((each) => peer(settings, family, each)),
   ];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { IntentError } from "../network.ts";
 import { kubeProxyConfig, localhostNodePorts } from "./config.ts";
-import { parseGoDuration } from "./duration.ts";
+import { parseGoDuration } from "../go-duration.ts";
 import { intendSysctls } from "./sysctls.ts";
 import { node, testSite, type Recorded } from "./testing/site.ts";
 

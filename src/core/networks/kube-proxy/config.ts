@@ -1,8 +1,8 @@
 /** kube-proxy's configuration on one machine, every default filled in. */
 import type { Node } from "../../model/cluster.ts";
+import { parseGoDuration } from "../go-duration.ts";
 import { IntentError } from "../network.ts";
 import type { Machine, Site } from "../site.ts";
-import { parseGoDuration } from "./duration.ts";
 import { localTraffic, type LocalTraffic } from "./local-traffic.ts";
 import { nodeIps, type IpFamily, type NodeIps } from "./node-ips.ts";
 import { nodePortAddresses, type NodePortAddresses } from "./node-port-addresses.ts";

@@ -1,4 +1,5 @@
 /** Names of the chains and sets that kube-proxy makes for Service ports and endpoints (pkg/proxy/nftables/proxier.go). */
+import { oncePer } from "../once.ts";
 import type { ProxyEndpoint } from "./endpoints.ts";
 import { shortHash } from "./iptables/names.ts";
 import type { SharedServicePort } from "./service-ports.ts";
@@ -37,29 +38,22 @@ export function hashedName(name: string): string {
 const portPath = (port: SharedServicePort): string =>
   `${port.namespace}/${port.service}/${port.protocol.toLowerCase()}/${port.portName}`;
 
-const ofPort = new WeakMap<SharedServicePort, PortNames>();
-const ofEndpoint = new WeakMap<SharedServicePort, Map<ProxyEndpoint, EndpointNames>>();
-
 /** Names of a Service port's chains (servicePortChainNameBase); computed once for all nodes. */
-export function portNames(port: SharedServicePort): PortNames {
-  let names = ofPort.get(port);
-  if (names === undefined) {
-    const base = hashedName(portPath(port));
-    names = {
-      service: `service-${base}`,
-      local: `local-${base}`,
-      external: `external-${base}`,
-      firewall: `firewall-${base}`,
-    };
-    ofPort.set(port, names);
-  }
-  return names;
-}
+export const portNames = oncePer((port: SharedServicePort): PortNames => {
+  const base = hashedName(portPath(port));
+  return {
+    service: `service-${base}`,
+    local: `local-${base}`,
+    external: `external-${base}`,
+    firewall: `firewall-${base}`,
+  };
+});
+
+const ofEndpoint = oncePer((_port: SharedServicePort) => new Map<ProxyEndpoint, EndpointNames>());
 
 /** Names of an endpoint's chain and set (servicePortEndpointChainNameBase): colons of IPv6 become dots. Computed once for all nodes. */
 export function endpointNames(port: SharedServicePort, endpoint: ProxyEndpoint): EndpointNames {
-  let known = ofEndpoint.get(port);
-  if (known === undefined) ofEndpoint.set(port, (known = new Map()));
+  const known = ofEndpoint(port);
   let names = known.get(endpoint);
   if (names === undefined) {
     const address = endpoint.address.replaceAll(":", ".");

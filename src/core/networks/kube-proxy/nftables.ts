@@ -18,7 +18,7 @@ const OWNER = "kube-proxy";
 const TABLE = "kube-proxy";
 
 /** Prefixes of the cluster's ServiceCIDR objects of one family (pkg/proxy/config, ServiceCIDRConfig), each once. */
-export function serviceCidrs(cluster: Cluster, family: IpFamily): string[] {
+function serviceCidrs(cluster: Cluster, family: IpFamily): string[] {
   const found = new Set<string>();
   for (const object of cluster.raw.get("servicecidrs.networking.k8s.io") ?? []) {
     const cidrs = (object as { spec?: { cidrs?: unknown } }).spec?.cidrs;

@@ -78,6 +78,21 @@ describe("which Service ports there are", () => {
     });
   });
 
+  test("source ranges of which one is everything are none", () => {
+    const status = { loadBalancer: { ingress: [{ ip: "198.51.100.240" }, { ip: "2001:db8:51::240" }] } };
+    const rangesOf = (v: 4 | 6, ...loadBalancerSourceRanges: string[]) => {
+      const clusterIPs = ["10.96.0.1", "fd00:96::1"];
+      const families = { clusterIPs, ipFamilies: ["IPv4", "IPv6"] };
+      const spec = { type: "LoadBalancer", ...families, loadBalancerSourceRanges, ports: [{ port: 80 }] };
+      return ports({ services: [service("lb", spec, { status })] }, v)[0]?.sourceRanges;
+    };
+    expect(rangesOf(4, "0.0.0.0/0", "10.0.0.0/8", "2001:db8::/64")).toEqual([]);
+    expect(rangesOf(6, "0.0.0.0/0", "10.0.0.0/8", "2001:db8::/64")).toEqual(["2001:db8::/64"]);
+    expect(rangesOf(4, "10.0.0.0/0")).toEqual([]);
+    expect(rangesOf(6, "::/0")).toEqual([]);
+    expect(rangesOf(4, "0.0.0.0/1", "128.0.0.0/1")).toEqual(["0.0.0.0/1", "128.0.0.0/1"]);
+  });
+
   test("externalTrafficPolicy means nothing where nobody comes from outside", () => {
     const spec = { clusterIP: "10.96.0.1", externalTrafficPolicy: "Local", ports: [{ port: 80 }] };
     expect(ports({ services: [service("in", spec)] })[0]).toMatchObject({

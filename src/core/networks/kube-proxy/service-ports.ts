@@ -2,6 +2,7 @@
 import { formatIp, formatPrefix, parseIp, parsePrefix } from "../../model/address.ts";
 import type { Cluster, Service } from "../../model/cluster.ts";
 import type { Source } from "../../model/source.ts";
+import { oncePer } from "../once.ts";
 import type { Machine, Site } from "../site.ts";
 import { categorizeEndpoints, type Categorized } from "./categorize.ts";
 import type { KubeProxyConfig } from "./config.ts";
@@ -67,6 +68,18 @@ function clusterIpOf(service: Service, family: IpFamily): string | null {
   return ip === null || ip.v !== family ? null : formatIp(ip);
 }
 
+/**
+ * The prefixes of a family that its load balancer's addresses may be used from; none when one of them is the whole family, which is no
+ * restriction (v1.34 then writes no firewall chain). Blanks around a prefix pass the API server's validation.
+ */
+function sourceRangesOf(service: Service, family: IpFamily): string[] {
+  const ranges = (service.loadBalancerSourceRanges ?? [])
+    .map((range) => parsePrefix(range.trim()))
+    .filter((range) => range !== null)
+    .filter((range) => range.ip.v === family);
+  return ranges.some((range) => range.len === 0) ? [] : ranges.map(formatPrefix);
+}
+
 /** Whether it is reached from outside, which is where externalTrafficPolicy means something (api/v1/service, ExternallyAccessible). */
 const reachedFromOutside = (service: Service): boolean =>
   service.type === "LoadBalancer" ||
@@ -86,11 +99,7 @@ function portsOf(
   const ingress = service.loadBalancerIngress ?? service.loadBalancerIPs.map((ip) => ({ ip, ipMode: "VIP" }));
   const vips = ingress.filter((each) => each.ipMode === "VIP").map((each) => each.ip);
   const loadBalancerIPs = ofFamily(vips, family);
-  // Blanks around a prefix pass the API server's validation.
-  const sourceRanges = (service.loadBalancerSourceRanges ?? [])
-    .map((range) => parsePrefix(range.trim()))
-    .filter((range) => range?.ip.v === family)
-    .map((range) => (range === null ? "" : formatPrefix(range)));
+  const sourceRanges = sourceRangesOf(service, family);
   const externalLocal = reachedFromOutside(service) && service.externalTrafficPolicy === "Local";
   const internalLocal = service.internalTrafficPolicy === "Local";
   const health = service.type === "LoadBalancer" && externalLocal ? (service.healthCheckNodePort ?? null) : null;
@@ -121,22 +130,22 @@ function portsOf(
   });
 }
 
-/** A pure memo by cluster: every node's kube-proxy sees the same Services. */
-const known = new WeakMap<Cluster, Map<IpFamily, SharedServicePort[]>>();
+function portsOfCluster(cluster: Cluster, family: IpFamily): readonly SharedServicePort[] {
+  const endpoints = endpointsByPort(cluster, family);
+  return cluster.services
+    .flatMap((service) => portsOf(service, family, endpoints))
+    .toSorted((x, y) => (x.name < y.name ? -1 : x.name > y.name ? 1 : x.protocol < y.protocol ? -1 : 1));
+}
+
+/** Every node's kube-proxy sees the same Services. */
+const known = {
+  4: oncePer((cluster: Cluster) => portsOfCluster(cluster, 4)),
+  6: oncePer((cluster: Cluster) => portsOfCluster(cluster, 6)),
+};
 
 /** The Service ports of one family with what all nodes have in common, sorted by name; computed once for a cluster. */
 export function sharedServicePorts(cluster: Cluster, family: IpFamily): readonly SharedServicePort[] {
-  let families = known.get(cluster);
-  if (families === undefined) known.set(cluster, (families = new Map()));
-  let ports = families.get(family);
-  if (ports === undefined) {
-    const endpoints = endpointsByPort(cluster, family);
-    ports = cluster.services
-      .flatMap((service) => portsOf(service, family, endpoints))
-      .toSorted((x, y) => (x.name < y.name ? -1 : x.name > y.name ? 1 : x.protocol < y.protocol ? -1 : 1));
-    families.set(family, ports);
-  }
-  return ports;
+  return known[family](cluster);
 }
 
 /**

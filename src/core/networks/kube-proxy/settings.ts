@@ -1,5 +1,6 @@
 /** kube-proxy's settings as they were given: the configuration file, or flags in the file's own shape. */
 import { parse } from "yaml";
+import { allFlags, flagOf, isTrue, switchOf } from "../flags.ts";
 import { IntentError } from "../network.ts";
 import type { CommandLine, Machine } from "../site.ts";
 
@@ -35,32 +36,9 @@ const FLAGS: Record<string, { paths: string[]; type?: "boolean" | "list" | "gate
   "conntrack-udp-timeout-stream": { paths: ["conntrack.udpStreamTimeout"] },
 };
 
-/** Flags that take no value of their own in the next word, besides the Boolean ones above. */
-const SWITCHES = new Set([
-  "cleanup",
-  "init-only",
-  "profiling",
-  "bind-address-hard-fail",
-  "help",
-  "version",
-  "logtostderr",
-  "alsologtostderr",
-]);
-
-/** The flags of a command line by name; the last of several wins, as with pflag. */
+/** What kube-proxy says of its flags, by name. */
 export function flagsOf(command: CommandLine): Map<string, string> {
-  const flags = new Map<string, string>();
-  for (let at = 0; at < command.words.length; at++) {
-    const match = /^--?([^=]+)(?:=(.*))?$/.exec(command.words[at] ?? "");
-    if (match === null) continue;
-    const name = match[1]!.replaceAll("_", "-");
-    if (match[2] !== undefined) flags.set(name, match[2]);
-    // What is followed by another flag needs no value; of those that are, the switches that are known do not take the next word.
-    else if (FLAGS[name]?.type === "boolean" || SWITCHES.has(name) || (command.words[at + 1] ?? "--").startsWith("--"))
-      flags.set(name, "true");
-    else flags.set(name, command.words[++at] ?? "");
-  }
-  return flags;
+  return allFlags(command.words);
 }
 
 function put(settings: Settings, path: string, value: unknown): void {
@@ -69,20 +47,23 @@ function put(settings: Settings, path: string, value: unknown): void {
   else settings[outer!] = { ...(settings[outer!] as Settings | undefined), [inner]: value };
 }
 
-function fromFlags(flags: ReadonlyMap<string, string>): Settings {
+function valueOf(text: string, type: "list" | "gates" | undefined): unknown {
+  if (type === "list") return text.split(",").filter((each) => each !== "");
+  if (type === undefined) return text;
+  const gates = text.split(",").map((gate): [string, boolean] => {
+    const [name = "", value = ""] = gate.split("=");
+    return [name.trim(), isTrue(value.trim())];
+  });
+  return Object.fromEntries(gates);
+}
+
+function fromFlags(words: readonly string[]): Settings {
   const settings: Settings = {};
-  for (const [name, text] of flags) {
-    const flag = FLAGS[name];
-    if (flag === undefined) continue;
-    const value =
-      flag.type === "boolean"
-        ? /^(1|t|true)$/i.test(text)
-        : flag.type === "list"
-          ? text.split(",").filter((each) => each !== "")
-          : flag.type === "gates"
-            ? Object.fromEntries(text.split(",").map((gate) => [gate.split("=")[0], /=\s*(1|t|true)$/i.test(gate)]))
-            : text;
-    for (const path of flag.paths) put(settings, path, value);
+  for (const [name, { paths, type }] of Object.entries(FLAGS)) {
+    const given = type === "boolean" ? switchOf(words, name) : flagOf(words, name);
+    if (given === null) continue;
+    const value = typeof given === "boolean" || type === "boolean" ? given : valueOf(given, type);
+    for (const path of paths) put(settings, path, value);
   }
   return settings;
 }
@@ -113,17 +94,14 @@ export function kubeProxySettings(machine: Machine): { settings: Settings; where
     const settings = fromFile(machine, "kube-proxy.yaml");
     return settings === null ? null : { settings, where: `kube-proxy.yaml of ${machine.name}` };
   }
-  const flags = flagsOf(command);
-  if (flags.get("cleanup") === "true") return null;
-  const path = flags.get("config");
-  const override = flags.get("hostname-override");
-  const named = override === undefined ? {} : { hostnameOverride: override };
-  if (path === undefined || path === "")
-    return { settings: { ...fromFlags(flags), ...named }, where: command.source.file };
+  const { words, source } = command;
+  if (switchOf(words, "cleanup") === true) return null;
+  const path = flagOf(words, "config");
+  const override = flagOf(words, "hostname-override");
+  const named = override === null ? {} : { hostnameOverride: override };
+  if (path === null || path === "") return { settings: { ...fromFlags(words), ...named }, where: source.file };
   const settings = fromFile(machine, path);
   if (settings === null)
-    throw new IntentError(
-      `${command.source.file}: kube-proxy reads ${path}, which was not recorded of ${machine.name}`,
-    );
+    throw new IntentError(`${source.file}: kube-proxy reads ${path}, which was not recorded of ${machine.name}`);
   return { settings: { ...settings, ...named }, where: `${path} of ${machine.name}` };
 }

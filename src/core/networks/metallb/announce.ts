@@ -3,6 +3,7 @@
  * bgp_controller.go). On layer 2 nothing of it is in the kernel: the speaker itself answers ARP and neighbour solicitations.
  */
 import { sha256 } from "@noble/hashes/sha2.js";
+import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { formatIp, formatPrefix, parseIp, prefixOf } from "../../model/address.ts";
 import type { Cluster, Endpoint, Node, Service } from "../../model/cluster.ts";
 import { list, object, text } from "../calico/ipam/raw.ts";
@@ -99,8 +100,7 @@ function balanced(
 
 /** The order in which nodes take an address: by the SHA-256 of `NODE#ADDRESS`, compared byte by byte. */
 export function electionOrder(nodes: readonly string[], address: string): string[] {
-  const utf8 = new TextEncoder();
-  const keyed = nodes.map((node) => ({ node, hash: sha256(utf8.encode(`${node}#${address}`)) }));
+  const keyed = nodes.map((node) => ({ node, hash: sha256(utf8ToBytes(`${node}#${address}`)) }));
   const order = (x: Uint8Array, y: Uint8Array): number => {
     const at = x.findIndex((byte, i) => byte !== y[i]);
     return at < 0 ? 0 : x[at]! - y[at]!;

@@ -1,7 +1,9 @@
 /** MetalLB's pools, advertisements and peers as recorded (api metallb.io; internal/config/config.go). */
 import { compareIp, inPrefix, parseIp, parsePrefix, type Ip, type Prefix } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
-import { list, object, resources, text, textMap, texts, whole, type Raw } from "../calico/ipam/raw.ts";
+import { wholeSeconds } from "../go-duration.ts";
+import { labelsOf, selectorTakes } from "../label-selector.ts";
+import { list, object, resources, text, texts, whole, type Raw } from "../calico/ipam/raw.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -57,33 +59,10 @@ export interface BgpPeer {
   password: string | null;
 }
 
-/** A Kubernetes LabelSelector (meta/v1). */
-function selects(selector: Raw, labels: Labels): boolean {
-  const value = (key: string): string | undefined => (Object.hasOwn(labels, key) ? labels[key] : undefined);
-  if (!Object.entries(textMap(selector["matchLabels"])).every(([key, wanted]) => value(key) === wanted)) return false;
-  return list(selector["matchExpressions"])
-    .map(object)
-    .every((each) => {
-      const found = value(text(each["key"]) ?? "");
-      switch (each["operator"]) {
-        case "In":
-          return found !== undefined && texts(each["values"]).includes(found);
-        case "NotIn":
-          return found === undefined || !texts(each["values"]).includes(found);
-        case "Exists":
-          return found !== undefined;
-        case "DoesNotExist":
-          return found === undefined;
-        default:
-          return false;
-      }
-    });
-}
-
 /** Any of several selectors; all when there is none. */
 function anyOf(value: unknown): (labels: Labels) => boolean {
-  const selectors = list(value).map(object);
-  return (labels) => selectors.length === 0 || selectors.some((each) => selects(each, labels));
+  const selectors = list(value);
+  return (labels) => selectors.length === 0 || selectors.some((each) => selectorTakes(each, labelsOf(labels)));
 }
 
 const all = (cluster: Cluster, plural: string): ReturnType<typeof resources> =>
@@ -123,7 +102,7 @@ function common(name: string, spec: Raw): Advertisement {
     pool: (pool) =>
       (names.length === 0 && selectors.length === 0) ||
       names.includes(pool.name) ||
-      selectors.some((each) => selects(each, pool.labels)),
+      selectors.some((each) => selectorTakes(each, labelsOf(pool.labels))),
     node: anyOf(spec["nodeSelectors"]),
   };
 }
@@ -154,18 +133,12 @@ export function bgpAdvertisements(cluster: Cluster): BgpAdvertisement[] {
   }));
 }
 
-/** Seconds of a duration as Go prints it (`1m30s`); null when it is none. */
-function secondsOf(value: unknown): number | null {
-  const found = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(text(value) ?? "-");
-  return found === null ? null : 3600 * Number(found[1] ?? 0) + 60 * Number(found[2] ?? 0) + Number(found[3] ?? 0);
-}
-
 /** The peers, by name; those without an address (unnumbered ones) are left out. */
 export function bgpPeers(cluster: Cluster): BgpPeer[] {
   return all(cluster, "bgppeers").flatMap(({ name, spec }): BgpPeer[] => {
     const address = text(spec["peerAddress"]);
     if (address === null) return [];
-    const hold = secondsOf(spec["holdTime"]);
+    const hold = wholeSeconds(spec["holdTime"]);
     const secret = text(object(spec["passwordSecret"])["name"]) ?? (text(spec["password"]) === null ? null : name);
     return [
       {
@@ -178,8 +151,8 @@ export function bgpPeers(cluster: Cluster): BgpPeer[] {
         source: text(spec["sourceAddress"]),
         routerId: text(spec["routerID"]),
         hold,
-        keepalive: secondsOf(spec["keepaliveTime"]) ?? (hold === null ? null : Math.floor(hold / 3)),
-        connect: secondsOf(spec["connectTime"]),
+        keepalive: wholeSeconds(spec["keepaliveTime"]) ?? (hold === null ? null : Math.floor(hold / 3)),
+        connect: wholeSeconds(spec["connectTime"]),
         multihop: spec["ebgpMultiHop"] === true,
         gracefulRestart: spec["enableGracefulRestart"] === true,
         bfd: text(spec["bfdProfile"]),

@@ -15,6 +15,7 @@ import {
 } from "./values.ts";
 import { plainLink, type DesiredFamily, type DesiredLink, type DesiredState, type Wish } from "./desired.ts";
 import { listOf, numbered, parseKeyfile, type KeyfileEntry } from "./keyfile.ts";
+import { MAIN_TABLE } from "../state.ts";
 
 /** A profile and when NetworkManager uses it. */
 export interface Connection {
@@ -33,7 +34,6 @@ export interface Connection {
 
 type Section = ReadonlyMap<string, KeyfileEntry>;
 const EMPTY: Section = new Map();
-const MAIN_TABLE = 254;
 /** Lengths of addresses and destinations that have none (nm-keyfile.c, DEFAULT_PREFIX). */
 const DEFAULT_LENGTH = { 4: { address: 24, route: 24 }, 6: { address: 64, route: 128 } } as const;
 
@@ -56,7 +56,7 @@ function addressWithLength(text: string, family: 4 | 6, entry: KeyfileEntry, pro
   if (ip === null) return null;
   if (length === undefined) {
     const assumed = DEFAULT_LENGTH[family].address;
-    problems.doubtful(`missing prefix length for address '${address}', defaulting to ${assumed}`, entry.source);
+    problems.doubtful(`The address ${address} has no prefix length; ${assumed} is taken`, entry.source);
     return `${ip}/${assumed}`;
   }
   const len = lengthOf(length, family, entry.source, problems);
@@ -119,16 +119,13 @@ function familyOf(
   if (named !== undefined) gateway = { text: named.value, entry: named };
   const asked = numbered(section, ["address", "addresses"]).length > 0;
   if (name === "manual" && !asked)
-    problems.impossible(`ipv${family}.addresses: this property cannot be empty for 'method=manual'`, method!.source);
+    problems.impossible(`ipv${family} has the method manual and no address`, method!.source);
   if ((name === "disabled" || name === "link-local") && addresses.length > 0)
-    problems.impossible(
-      `ipv${family}.addresses: this property is not allowed for 'method=${name}'`,
-      addresses[0]!.source,
-    );
+    problems.impossible(`ipv${family} has addresses, and its method ${name} takes none`, addresses[0]!.source);
   if (gateway !== null) {
     const via = addressOf(gateway.text, family, gateway.entry.source, problems);
     const never = section.get("never-default")?.value === "true";
-    if (never) problems.impossible("gateway: cannot be set if 'never-default' is set", gateway.entry.source);
+    if (never) problems.impossible(`ipv${family} has a gateway, and never-default forbids one`, gateway.entry.source);
     else if (via !== null)
       state.routes.push({
         destination: family === 4 ? "0.0.0.0/0" : "::/0",

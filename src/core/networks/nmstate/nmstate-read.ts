@@ -13,6 +13,7 @@ import {
   VLAN_RANGE,
 } from "./values.ts";
 import { readYaml, type YamlValue } from "./yaml-lines.ts";
+import { MAIN_TABLE } from "../state.ts";
 
 /** A policy of the Kubernetes operator, or a plain file, that is meant for some nodes. */
 export interface NmstatePolicy {
@@ -21,7 +22,6 @@ export interface NmstatePolicy {
   state: DesiredState;
 }
 
-const MAIN_TABLE = 254;
 /** nmstate's own table number for "not said" (rust/src/lib/route.rs). */
 const USE_DEFAULT = "0";
 

@@ -109,12 +109,12 @@ id=5000
       "7 impossible: Invalid mtu 'lots': it is 68 to 65535",
       "8 impossible: Invalid MAC address '02:00:00:00:00:zz'",
       "21 impossible: Invalid VLAN id '5000': it is 0 to 4095",
-      "10 impossible: ipv4.addresses: this property cannot be empty for 'method=manual'",
-      "11 impossible: gateway: cannot be set if 'never-default' is set",
+      "10 impossible: ipv4 has the method manual and no address",
+      "11 impossible: ipv4 has a gateway, and never-default forbids one",
       "14 impossible: Invalid destination '10.9.0.0/33' of a route",
       "13 impossible: Invalid IPv4 address 'nope'",
       "18 impossible: ipv6.method: 'perhaps' is none of auto, dhcp, manual, disabled, ignore, link-local, shared",
-      "19 doubtful: missing prefix length for address 'fd00::1', defaulting to 64",
+      "19 doubtful: The address fd00::1 has no prefix length; 64 is taken",
     ]);
     expect(state.routes).toMatchObject([{ destination: "10.8.0.0/16", via: "10.0.0.2", metric: 50, table: 100 }]);
   });

@@ -5,7 +5,7 @@ import { isGlobalUnicast, isLoopback, isUnspecified, unmapped, type HostView, ty
 export interface BindAddress {
   ip: Ip | null;
   because: string;
-  /** In the library's words; empty when there is an address. */
+  /** Why there is none; empty when there is an address. */
   error: string;
 }
 
@@ -26,8 +26,7 @@ export function resolveBindAddress(bind: Ip | null, view: HostView): BindAddress
   const defaults = view.routes.filter(
     (route) => isUnspecified(route.dst.ip) && (route.dst.ip.v === 4 || route.gateway !== null),
   );
-  if (defaults.length === 0)
-    return { ip: null, because: "", error: 'no default routes found in "/proc/net/route" or "/proc/net/ipv6_route"' };
+  if (defaults.length === 0) return { ip: null, because: "", error: "there is no default route" };
   const families: (4 | 6)[] = bind?.v === 6 ? [6, 4] : [4, 6];
   for (const family of families)
     for (const route of defaults.filter((each) => each.dst.ip.v === family)) {
@@ -48,5 +47,5 @@ export function resolveBindAddress(bind: Ip | null, view: HostView): BindAddress
       if (onLoopback !== null)
         return { ip: onLoopback, because: `global IPv${family} address on ${loopback!.name}`, error: "" };
     }
-  return { ip: null, because: "", error: "unable to select an IP from default routes." };
+  return { ip: null, because: "", error: "no device with a default route is up and has a global address" };
 }

@@ -9,12 +9,14 @@ export interface Detected {
   /** With the prefix length of the interface, `172.30.0.11/24`; null when none was found. */
   cidr: string | null;
   because: string;
-  /** What calico-node logs; empty when there is an address. */
+  /** Why there is none; empty when there is an address. */
   error: string;
 }
 
+const nothing = (error: string): Detected => ({ cidr: null, because: "", error });
+
 /** Interfaces that first-found and skip-interface never take (autodetection_linux.go). */
-export const EXCLUDED: readonly string[] = [
+const EXCLUDED: readonly string[] = [
   "^docker.*",
   "^cbr.*",
   "^dummy.*",
@@ -66,7 +68,7 @@ function enumerate(
   ranges: readonly Prefix[] = [],
 ): { cidr: string; dev: string } | string {
   const links = interfaces(view, include, exclude);
-  if (links.length === 0) return "no valid host interfaces found";
+  if (links.length === 0) return "there is no such interface";
   for (const link of links)
     for (const { ip, prefixLen } of link.addresses)
       if (
@@ -75,7 +77,7 @@ function enumerate(
         (ranges.length === 0 || ranges.some((range) => inPrefix(ip, range)))
       )
         return { cidr: cidrOf(ip, prefixLen), dev: link.name };
-  return `no valid IPv${version} addresses found on the host interfaces`;
+  return "no such interface has one";
 }
 
 /** Source address that the kernel takes towards `to`: that of the route, else the first address of its device. */
@@ -115,91 +117,67 @@ export function calicoAddress(
     return detect(input, view, resolve);
   } catch (error) {
     if (!(error instanceof BadPattern)) throw error;
-    return { cidr: null, because: "", error: `Invalid interface regex: ${error.message}` };
+    return nothing(`${input.method} is no regular expression: ${error.message}`);
   }
 }
 
-function detect(
-  { method, version, internalIps }: CalicoInput,
+/** An address of one of these interfaces, `METHOD: WHICH, on DEV`; else why there is none. */
+function enumerated(
+  { method, version }: CalicoInput,
   view: HostView,
-  resolve: (name: string) => Ip | null,
+  choice: { include?: readonly string[]; exclude?: readonly string[]; ranges?: readonly Prefix[] },
 ): Detected {
-  const result = (found: { cidr: string; dev: string } | string, because: string, unable: string): Detected =>
-    typeof found === "string"
-      ? { cidr: null, because: "", error: `Unable to auto-detect an IPv${version} address${unable}: ${found}` }
-      : { cidr: found.cidr, because: because.replace("DEV", found.dev), error: "" };
-  if (method === "" || method === "first-found")
-    return result(enumerate(view, version, [], EXCLUDED), "first-found: first valid address, on DEV", "");
+  const { include = [], exclude = [], ranges = [] } = choice;
+  const found = enumerate(view, version, include, exclude, ranges);
+  const name = method === "" ? "first-found" : method;
+  if (typeof found === "string") return nothing(`${name} finds no IPv${version} address: ${found}`);
+  const which = ranges.length > 0 ? "first address that will do within" : "first address that will do";
+  return { cidr: found.cidr, because: `${name}: ${which}, on ${found.dev}`, error: "" };
+}
+
+function detect(input: CalicoInput, view: HostView, resolve: (name: string) => Ip | null): Detected {
+  const { method, version, internalIps } = input;
+  if (method === "" || method === "first-found") return enumerated(input, view, { exclude: EXCLUDED });
   const [kind, value] = [method.slice(0, method.indexOf("=") + 1), method.slice(method.indexOf("=") + 1)];
   switch (kind) {
-    case "interface=": {
-      const patterns = split(value);
-      return result(
-        enumerate(view, version, patterns, []),
-        `${method}: first valid address, on DEV`,
-        ` using interface regexes [${patterns.join(" ")}]`,
-      );
-    }
-    case "skip-interface=": {
-      const patterns = split(value);
-      return result(
-        enumerate(view, version, [], [...EXCLUDED, ...patterns]),
-        `${method}: first valid address, on DEV`,
-        ` while excluding [${patterns.join(" ")}]`,
-      );
-    }
+    case "interface=":
+      return enumerated(input, view, { include: split(value) });
+    case "skip-interface=":
+      return enumerated(input, view, { exclude: [...EXCLUDED, ...split(value)] });
     case "cidr=": {
       const ranges: Prefix[] = [];
       for (const text of split(value)) {
         const range = parsePrefix(text);
-        if (range === null || !text.includes("/"))
-          return { cidr: null, because: "", error: `Invalid CIDR "${text}" for IP autodetection method: ${method}` };
+        if (range === null || !text.includes("/")) return nothing(`${method}: "${text}" is no range`);
         ranges.push(range);
       }
-      return result(
-        enumerate(view, version, [], [], ranges),
-        `${method}: first valid address within, on DEV`,
-        ` using interface cidr ${value}`,
-      );
+      return enumerated(input, view, { ranges });
     }
     case "can-reach=":
       return reach(value, version, view, resolve);
   }
-  if (!method.startsWith("kubernetes-internal-ip"))
-    return { cidr: null, because: "", error: `Invalid IP autodetection method: ${method}` };
-  if (internalIps === null)
-    return {
-      cidr: null,
-      because: "",
-      error: "Cannot use method 'kubernetes-internal-ip' when not running on a Kubernetes cluster",
-    };
+  if (!method.startsWith("kubernetes-internal-ip")) return nothing(`${method} is no way to find an address`);
+  if (internalIps === null) return nothing(`${method} needs a Node object, and there is none`);
   const address = internalIps.find((ip) => ip.includes(":") === (version === 6));
-  if (address === undefined)
-    return { cidr: null, because: "", error: "Unable to parse CIDR  : invalid CIDR address: " };
+  if (address === undefined) return nothing(`${method}: the Node has no IPv${version} InternalIP`);
   for (const link of interfaces(view, [], []))
     for (const { ip, prefixLen } of link.addresses)
       if (formatIp(ip) === address)
         return { cidr: cidrOf(ip, prefixLen), because: `InternalIP of the Node, on ${link.name}`, error: "" };
-  // An address that no interface has stays without a length, and that is no CIDR.
-  return { cidr: null, because: "", error: `Unable to parse CIDR ${address} : invalid CIDR address: ${address}` };
+  // Without an interface there is no length, and calico-node takes nothing without one.
+  return nothing(`${method}: no interface has the Node's InternalIP ${address}`);
 }
 
 function reach(dest: string, version: 4 | 6, view: HostView, resolve: (name: string) => Ip | null): Detected {
-  const unable = (why: string): Detected => ({
-    cidr: null,
-    because: "",
-    error: `Unable to auto-detect IPv${version} address by connecting to ${dest}: ${why}`,
-  });
+  const unable = (why: string): Detected => nothing(`can-reach=${dest} finds no IPv${version} address: ${why}`);
   const to = parsePrefix(dest)?.ip ?? resolve(dest);
-  if (to === null) return unable(`dial udp${version}: lookup ${dest}: no such host`);
-  if (to.v !== version) return unable(`dial udp${version}: address ${dest}: no suitable address found`);
+  if (to === null) return unable("the name has no address");
+  if (to.v !== version) return unable("it is of the other family");
   const source = sourceTowards(to, view);
-  if (source === null) return unable(`dial udp${version} [${dest}]:80: connect: network is unreachable`);
+  if (source === null) return unable("no route leads there");
   for (const link of interfaces(view, [], []))
     for (const { ip, prefixLen } of link.addresses)
       if (sameIp(ip, source))
         return { cidr: cidrOf(ip, prefixLen), because: `source address towards ${dest}, on ${link.name}`, error: "" };
-  return unable(
-    `autodetected IPv${version} address does not match any addresses found on local interfaces: ${formatIp(source)}`,
-  );
+  return unable(`no interface has the source address ${formatIp(source)}`);
 }

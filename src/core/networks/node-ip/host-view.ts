@@ -2,6 +2,7 @@
 import { formatIp, inPrefix, ip4, parseIp, prefixOf, type Ip } from "../../model/address.ts";
 import type { Namespace } from "../../model/namespace.ts";
 import type { Route } from "../../model/route.ts";
+import { MAIN_TABLE } from "../state.ts";
 
 export interface ViewAddress {
   ip: Ip;
@@ -37,8 +38,6 @@ export interface HostView {
   /** In the kernel's order: of one destination, the smallest metric first. */
   routes: ViewRoute[];
 }
-
-const MAIN_TABLE = 254;
 
 function viewRoutes(routes: readonly Route[]): ViewRoute[] {
   return routes

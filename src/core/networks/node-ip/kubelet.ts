@@ -48,7 +48,7 @@ export function parseNodeIp(text: string): { ips: Ip[]; warnings: string[]; erro
   const warnings: string[] = [];
   for (const part of text === "" ? [] : text.split(",")) {
     const ip = goIp(part.trim());
-    if (ip === null) warnings.push(`Could not parse node IP. Ignoring: ${part.trim()}`);
+    if (ip === null) warnings.push(`"${part.trim()}" of --node-ip is no address and is passed over`);
     else ips.push(ip);
   }
   const [first, second] = ips;
@@ -61,7 +61,7 @@ export function parseNodeIp(text: string): { ips: Ip[]; warnings: string[]; erro
 }
 
 /** What is wrong with an address that was asked for, in kubelet's words; null when it will do. */
-export function validateNodeIp(ip: Ip, view: HostView): string | null {
+function validateNodeIp(ip: Ip, view: HostView): string | null {
   if (isLoopback(ip)) return "nodeIP can't be loopback address";
   if (isMulticast(ip)) return "nodeIP can't be a multicast address";
   if (isLinkLocal(ip)) return "nodeIP can't be a link-local unicast address";
@@ -118,8 +118,7 @@ export function kubeletNodeAddresses(
   if (byName !== undefined)
     return chosen([internal(byName, `what the host's resolver has for ${flags.hostname}`), hostname]);
   const bound = resolveBindAddress(first ?? null, view);
-  if (bound.ip === null)
-    return failed(`can't get ip address of node ${flags.hostname}. error: ${bound.error}`, given.warnings);
+  if (bound.ip === null) return failed(`no address for node ${flags.hostname}: ${bound.error}`, given.warnings);
   return chosen([internal(bound.ip, bound.because), hostname]);
 }
 
@@ -134,13 +133,13 @@ export function cloudNodeAddresses(
 ): { addresses: NodeAddress[]; error: string | null } {
   if (annotation === null) return { addresses: [...cloud], error: null };
   const ips = annotation.split(",").map(goIp);
-  if (ips.includes(null)) return { addresses: [], error: `failed to parse node IP "${annotation}": could not parse` };
+  if (ips.includes(null)) return { addresses: [], error: `the annotation "${annotation}" holds what is no address` };
   const enforced: NodeAddress[] = [];
   for (const ip of ips as Ip[]) {
     const text = formatIp(ip);
     const matching = cloud.filter((each) => each.address === text);
     if (matching.length === 0)
-      return { addresses: [], error: `failed to get node address from cloud provider that matches ip: ${text}` };
+      return { addresses: [], error: `${text} is not among the addresses that the cloud gives the node` };
     enforced.push(...matching);
   }
   const types = new Set(enforced.map((each) => each.type));

@@ -95,7 +95,7 @@ describe("kubelet", () => {
 
   test("no default route, next hops of RFC 5549, a link that is down", () => {
     const without = { ...dual, routes: routes("10.0.0.0/8 via - eth1") };
-    expect(told("", without)).toContain('no default routes found in "/proc/net/route" or "/proc/net/ipv6_route"');
+    expect(told("", without)).toContain("there is no default route");
     const clos = {
       links: links("lo 127.0.0.1/8 192.0.2.9/32", "eth0 fe80::2/64"),
       routes: routes("0.0.0.0/0 via - eth0"),
@@ -105,7 +105,7 @@ describe("kubelet", () => {
       links: links("lo 127.0.0.1/8", "eth0! 192.0.2.9/24"),
       routes: routes("0.0.0.0/0 via 192.0.2.1 eth0"),
     };
-    expect(told("", down)).toContain("unable to select an IP from default routes.");
+    expect(told("", down)).toContain("no device with a default route is up");
   });
 
   test("the node's name: an address, or what the resolver has for it", () => {
@@ -137,12 +137,12 @@ describe("kubelet", () => {
       "203.0.113.1",
     ]);
     expect(cloudNodeAddresses("9.9.9.9", cloud).error).toBe(
-      "failed to get node address from cloud provider that matches ip: 9.9.9.9",
+      "9.9.9.9 is not among the addresses that the cloud gives the node",
     );
   });
 
   test("what is no address is told and passed over", () => {
-    expect(parseNodeIp("x,1.2.3.4").warnings).toEqual(["Could not parse node IP. Ignoring: x"]);
+    expect(parseNodeIp("x,1.2.3.4").warnings).toEqual(['"x" of --node-ip is no address and is passed over']);
   });
 });
 
@@ -173,20 +173,17 @@ describe("Calico's autodetection", () => {
     ["can-reach=8.8.8.8", "172.30.0.11/24"],
     ["can-reach=10.9.4.4", "10.9.0.1/16"],
     ["kubernetes-internal-ip", "172.30.0.11/24"],
-    [
-      "interface=wlan.*",
-      "Unable to auto-detect an IPv4 address using interface regexes [wlan.*]: no valid host interfaces found",
-    ],
-    ["cidr=192.0.2.0", 'Invalid CIDR "192.0.2.0" for IP autodetection method: cidr=192.0.2.0'],
-    ["nearest", "Invalid IP autodetection method: nearest"],
+    ["interface=wlan.*", "interface=wlan.* finds no IPv4 address: there is no such interface"],
+    ["cidr=192.0.2.0", 'cidr=192.0.2.0: "192.0.2.0" is no range'],
+    ["nearest", "nearest is no way to find an address"],
   ])("%s: %s", (method, expected) => expect(ask(method)).toBe(expected));
 
   test("IPv6, and an InternalIP that no interface has", () => {
     expect(ask("first-found", 6)).toBe("fd00::11/64");
     expect(ask("kubernetes-internal-ip", 4, ["192.0.2.77"])).toBe(
-      "Unable to parse CIDR 192.0.2.77 : invalid CIDR address: 192.0.2.77",
+      "kubernetes-internal-ip: no interface has the Node's InternalIP 192.0.2.77",
     );
-    expect(ask("interface=(", 4)).toContain("Invalid interface regex");
+    expect(ask("interface=(", 4)).toContain("interface=( is no regular expression: ");
   });
 });
 
@@ -228,14 +225,14 @@ describe("runtimecfg", () => {
       matchesVips: false,
       remoteWorker: true,
     });
-    expect(chosen({ vips: [] }, { ...view, routes: [] })).toBe("Failed to find node IP");
-    expect(chosen({ vips: ["x"] })).toBe("Failed to parse IP address x");
+    expect(chosen({ vips: [] }, { ...view, routes: [] })).toBe("runtimecfg finds no address that will do");
+    expect(chosen({ vips: ["x"] })).toBe('the VIP "x" is no address');
   });
   test("a /128 of DHCPv6 counts with the length that a router advertises", () => {
     const v6: HostView = { links: links("eth0 fd00::5/128"), routes: routes("fd00::/64 via - eth0 100 ra") };
     expect(chosen({ vips: ["fd00::100"] }, v6)).toBe("fd00::5");
     expect(chosen({ vips: ["fd00::100"] }, { ...v6, routes: routes("fd00::/64 via - eth0 100 kernel") })).toBe(
-      "Failed to find node IP",
+      "runtimecfg finds no address that will do",
     );
   });
   test("two links in the VIP's network: either may be taken", () => {

@@ -1,6 +1,6 @@
 /** What a recorded machine's kubelet would call its node's addresses: for comparing with the Node object. */
+import { flagOf } from "../flags.ts";
 import type { Machine } from "../site.ts";
-import { flagOf } from "./flags.ts";
 import type { HostView } from "./host-view.ts";
 import { kubeletNodeAddresses, type NodeAddressChoice } from "./kubelet.ts";
 

@@ -121,7 +121,7 @@ export function runtimecfgAddresses(input: RuntimecfgInput, view: HostView): Run
   const vips: Ip[] = [];
   for (const text of input.vips) {
     const vip = goIp(text);
-    if (vip === null) return failed(`Failed to parse IP address ${text}`);
+    if (vip === null) return failed(`the VIP "${text}" is no address`);
     vips.push(vip);
   }
   const matches = view.links.map((link) => routing(link, vips, view)).filter((match) => match !== null);
@@ -139,10 +139,11 @@ export function runtimecfgAddresses(input: RuntimecfgInput, view: HostView): Run
     chosen = ordered(chosen, input.preferIpv6);
   }
   const [primary] = chosen;
-  if (primary === undefined) return failed("Failed to find node IP");
+  if (primary === undefined) return failed("runtimecfg finds no address that will do");
   // The program tries to listen on it, and a tentative address cannot be bound.
   const bound = view.links.flatMap((link) => link.addresses).find((each) => sameIp(each.ip, primary.ip));
-  if (primary.ip.v === 6 && bound?.tentative === true) return failed("Failed to find node IP");
+  if (primary.ip.v === 6 && bound?.tentative === true)
+    return failed(`${formatIp(primary.ip)} is tentative, so nothing can listen on it as yet`);
   return {
     addresses: chosen.map(({ ip, because }) => ({ address: formatIp(ip), because })),
     matchesVips: match !== undefined,

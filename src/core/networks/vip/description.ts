@@ -2,6 +2,7 @@
  * A floating address for the Kubernetes API as OpenShift runs it on its own machines: keepalived moves the address, HAProxy behind it
  * shares the connections among the API servers (machine-config-operator templates/master/00-master/on-prem, baremetal-runtimecfg).
  */
+import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { parseIp } from "../../model/address.ts";
 import { IntentError } from "../network.ts";
 
@@ -44,7 +45,7 @@ export const HEALTH_PORT = 9444;
 export function fletcher8(text: string): number {
   let a = 0;
   let b = 0;
-  for (const byte of new TextEncoder().encode(text)) {
+  for (const byte of utf8ToBytes(text)) {
     a = ((a + byte) & 255) % 15;
     b = (b + a) % 15;
   }
@@ -66,5 +67,6 @@ export function checkDescription(description: VipDescription): void {
   if (description.cluster === "") throw new IntentError("The cluster of a virtual address has no name");
   if (description.nodes.length === 0) throw new IntentError(`Nobody can hold ${description.vip}: there are no nodes`);
   for (const text of [description.vip, ...description.nodes.map((node) => node.address)])
-    if (parseIp(text) === null) throw new IntentError(`"${text}" is no address`);
+    if (parseIp(text) === null)
+      throw new IntentError(`The virtual address of ${description.cluster}: "${text}" is no address`);
 }

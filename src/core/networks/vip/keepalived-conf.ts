@@ -2,8 +2,8 @@
 import { checkDescription, routerIds, type VipDescription } from "./description.ts";
 
 /** Priority of the API's instance, and what each check that succeeds adds to it. */
-export const API_PRIORITY = 40;
-export const INGRESS_PRIORITY = 20;
+const API_PRIORITY = 40;
+const INGRESS_PRIORITY = 20;
 
 interface Script {
   name: string;

@@ -22,29 +22,12 @@ const DSTNAT = -100;
 
 const familyOf = (vip: string): "ip" | "ip6" => {
   const ip = parseIp(vip);
-  if (ip === null) throw new IntentError(`invalid IP address: ${vip}`);
+  if (ip === null) throw new IntentError(`The virtual address "${vip}" is no address`);
   return ip.v === 4 ? "ip" : "ip6";
 };
 
-/** The ruleset as text for `nft -f`. Throws IntentError when the VIP is no address. */
-export function redirectNft({ vip, apiPort, lbPort }: Redirect): string {
-  const family = familyOf(vip);
-  const to = family === "ip6" ? `[${vip}]` : vip;
-  return `table ${family} ${TABLE} {
-  chain ${PREROUTING} {
-    type nat hook prerouting priority ${DSTNAT}; policy accept;
-    ${family} daddr ${vip} meta l4proto tcp th dport ${apiPort} dnat to ${to}:${lbPort} comment "${COMMENT}"
-  }
-  chain ${OUTPUT} {
-    type nat hook output priority ${DSTNAT}; policy accept;
-    ${family} daddr ${vip} meta l4proto tcp th dport ${apiPort} oifname "lo" redirect to :${lbPort} comment "${COMMENT}"
-  }
-}
-`;
-}
-
 /** The two rules in iptables' words, by chain of table nat. */
-export function redirectIptables({ vip, apiPort, lbPort }: Redirect): { chain: string; rule: string }[] {
+function redirectIptables({ vip, apiPort, lbPort }: Redirect): { chain: string; rule: string }[] {
   const host = `${vip}/${familyOf(vip) === "ip" ? 32 : 128}`;
   const rest = `-p tcp -m tcp --dport ${apiPort} -m comment --comment ${COMMENT} -j REDIRECT --to-ports ${lbPort}`;
   return [

@@ -12,7 +12,7 @@ import { keepalivedConf } from "./keepalived-conf.ts";
 import { readKeepalived, type VrrpInstance } from "./keepalived-read.ts";
 import { electionFor, vip } from "./index.ts";
 import { virtualAddresses } from "./recorded.ts";
-import { redirectClaims, redirectNft } from "./redirect.ts";
+import { redirectClaims } from "./redirect.ts";
 
 const ostest: VipDescription = {
   cluster: "ostest",
@@ -291,8 +291,20 @@ describe("the programs themselves take what is written", () => {
   test.runIf(inOwnNetwork && runs("nft", "--version"))("nft lists the redirect as it is claimed", () => {
     for (const address of ["192.0.2.5", "fd00::5"]) {
       const redirect = { vip: address, apiPort: 6443, lbPort: 9445 };
+      const [family, to] = address.includes(":") ? ["ip6", `[${address}]`] : ["ip", address];
+      const match = `${family} daddr ${address} tcp dport 6443`;
+      const ruleset = `table ${family} ocp_nat {
+        chain ocp_prerouting {
+          type nat hook prerouting priority dstnat; policy accept;
+          ${match} dnat to ${to}:9445 comment "OCP_API_LB_REDIRECT"
+        }
+        chain ocp_output {
+          type nat hook output priority -100; policy accept;
+          ${match} oifname "lo" redirect to :9445 comment "OCP_API_LB_REDIRECT"
+        }
+      }`;
       const listed = spawnSync("unshare", ["-n", "sh", "-c", "nft -f - && nft -j list ruleset"], {
-        input: redirectNft(redirect),
+        input: ruleset,
         encoding: "utf8",
       });
       expect(listed.status, listed.stderr).toBe(0);

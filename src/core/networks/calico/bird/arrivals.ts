@@ -1,12 +1,13 @@
 /** What comes to a node of the others: its sessions followed back, each route with the session that it came by last. */
-import { formatPrefix, type Prefix } from "../../../model/address.ts";
+import { formatIp, formatPrefix, inPrefix, parseIp, type Prefix } from "../../../model/address.ts";
 import type { Machine, Site } from "../../site.ts";
 import { feet } from "../next-hop.ts";
+import { oncePer } from "../../once.ts";
 import { birdInputs, nodesByAddress, type BirdInput } from "./input.ts";
 import { originated } from "./origin.ts";
 import type { BirdPeer } from "./peers.ts";
 import { machineAt } from "./sessions.ts";
-import { bgpNodes } from "./settings.ts";
+import { bgpNodes, type BgpNode } from "./settings.ts";
 import { asOf, crosses, enters, leaves, OUTSIDE_PREFERENCE, type Travelling } from "./travelling.ts";
 
 export interface Arrived {
@@ -25,11 +26,14 @@ function answering(site: Site, to: BirdInput, back: BirdPeer): { from: BirdInput
   return agreed ? { from, peer } : null;
 }
 
+/** Whether all nodes of a cluster are of one AS. */
+const areOneAs = oncePer((nodes: readonly BgpNode[]) => new Set(nodes.map(({ as }) => as)).size <= 1);
+
 /** Whether the node may pass on what it learned: as a reflector, or between ASes. Others tell within their AS only of their own. */
 function passesOn(from: BirdInput, peer: BirdPeer): boolean {
   if (from.node.cluster !== null || peer.as !== asOf(from, peer)) return true;
   if (from.explicit.some((each) => each.as !== asOf(from, each))) return true;
-  return from.settings.mesh && from.nodes.some((node) => node.as !== from.node.as);
+  return from.settings.mesh && !areOneAs(from.nodes);
 }
 
 /**
@@ -42,9 +46,10 @@ export function arrivals(site: Site, to: BirdInput, near: ReadonlySet<string>): 
     return found === null || near.has(found.from.node.name) ? [] : [{ back, ...found }];
   });
   const known = new Set([...near, ...sources.map(({ from }) => from.node.name)]);
+  const isAll = known.size >= to.nodes.length;
   return sources.flatMap(({ back, from, peer }) => {
-    const learned = passesOn(from, peer) ? arrivals(site, from, known) : [];
-    return [...originated(site.cluster, from), ...learned.map(({ route }) => route)].flatMap((route): Arrived[] => {
+    const learned = !isAll && passesOn(from, peer) ? arrivals(site, from, known) : [];
+    return [...originated(from), ...learned.map(({ route }) => route)].flatMap((route): Arrived[] => {
       const left = leaves(route, from, peer);
       const crossed = left === null ? null : crosses(left, from, peer, to, back);
       const entered = crossed === null ? null : enters(crossed, to, back);
@@ -53,13 +58,29 @@ export function arrivals(site: Site, to: BirdInput, near: ReadonlySet<string>): 
   });
 }
 
+/** Which next hop a router names for a route that a node told it: that node where all three stand in one subnet (RFC 4271, section 5.1.3). */
+function nextHopFrom(to: BirdInput, back: BirdPeer, from: BirdInput): string {
+  const subnet = to.node.subnet[to.family];
+  const [router, node] = [parseIp(back.address), parseIp(from.node.address[to.family] ?? "")];
+  const together =
+    subnet !== null && router !== null && inPrefix(router, subnet) && node !== null && inPrefix(node, subnet);
+  return together ? formatIp(node) : back.address;
+}
+
 /** A route as a router beyond the cluster may tell it. */
-function told(to: BirdInput, back: BirdPeer, prefix: Prefix, origin: string, asPath: readonly number[]): Arrived[] {
+function told(
+  to: BirdInput,
+  back: BirdPeer,
+  prefix: Prefix,
+  origin: string,
+  nextHop: string,
+  asPath: readonly number[],
+): Arrived[] {
   if (asPath.filter((as) => as === asOf(to, back)).length > back.allowLocalAs) return [];
   const route: Travelling = {
     prefix,
     origin,
-    nextHop: back.address,
+    nextHop,
     preference: OUTSIDE_PREFERENCE,
     asPath,
     clusters: [],
@@ -85,11 +106,13 @@ export function arrivalsOfRouters(site: Site, machine: Machine, to: BirdInput): 
       const from = name === to.node.name ? null : birdInputs(site.cluster)(name, to.family);
       const peer = from?.explicit.find((each) => !isNode(each.address) && each.as === back.as);
       if (from === null || peer === undefined) return [];
-      return originated(site.cluster, from).flatMap((route) => {
+      return originated(from).flatMap((route) => {
         const left = leaves(route, from, peer);
-        return left === null ? [] : told(to, back, left.prefix, name, [back.as, asOf(from, peer)]);
+        return left === null
+          ? []
+          : told(to, back, left.prefix, name, nextHopFrom(to, back, from), [back.as, asOf(from, peer)]);
       });
     });
-    return [...networks.flatMap((subnet) => told(to, back, subnet, router!.name, [back.as])), ...others];
+    return [...networks.flatMap((subnet) => told(to, back, subnet, router!.name, back.address, [back.as])), ...others];
   });
 }

@@ -1,11 +1,12 @@
 /** BGPFilters as BIRD's functions (confd template_funcs.go), and what they decide of a route. */
 import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { parsePrefix, type Prefix } from "../../../model/address.ts";
 import type { Cluster } from "../../../model/cluster.ts";
 import { list, object, text, texts, whole, type Raw } from "../ipam/raw.ts";
 import { width, within } from "../ipam/range.ts";
 import { calicoObjects } from "../objects.ts";
-import { oncePer } from "../once.ts";
+import { oncePer } from "../../once.ts";
 import { PREFERENCE_SUM } from "./settings.ts";
 
 export type Direction = "import" | "export";
@@ -42,8 +43,8 @@ export function functionName(filter: string, direction: Direction, family: 4 | 6
   const most = MAX_SYMBOL - `bgp__${direction}FilterV${family}`.length;
   let name = filter;
   if (filter.length > most) {
-    const digest = [...sha256(new TextEncoder().encode(filter))].map((byte) => byte.toString(16).padStart(2, "0"));
-    name = `${filter.slice(0, most - 17)}_${digest.join("").toUpperCase().slice(0, 16)}`;
+    const digest = bytesToHex(sha256(utf8ToBytes(filter))).toUpperCase();
+    name = `${filter.slice(0, most - 17)}_${digest.slice(0, 16)}`;
   }
   return `'bgp_${name}_${direction}FilterV${family}'`;
 }

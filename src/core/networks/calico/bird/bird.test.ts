@@ -6,7 +6,8 @@ import { formatIp, formatPrefix } from "../../../model/address.ts";
 import type { Cluster, Node, Service } from "../../../model/cluster.ts";
 import { emptyCluster } from "../../../parse/cluster.ts";
 import { siteOf } from "../../site-of.ts";
-import type { Machine, Site } from "../../site.ts";
+import type { Site } from "../../site.ts";
+import { machine } from "../testing/world.ts";
 import { functionName } from "./bgp-filter.ts";
 import { birdFiles } from "./config.ts";
 import { birdInput } from "./input.ts";
@@ -50,26 +51,9 @@ function clusterOf(nodes: Record<string, NodeSpec>, objects: Record<string, Reco
 
 /** Machines with one device each; `others` are routers with the addresses of theirs. */
 function siteWith(cluster: Cluster, nodes: Record<string, NodeSpec>, others: Record<string, string[]> = {}): Site {
-  const machine = (name: string, addresses: string[]): Machine => ({
-    name,
-    place: `${name}/host`,
-    node: cluster.nodes.find((node) => node.name === name) ?? null,
-    devices: addresses.map((address, i) => ({
-      index: i + 2,
-      name: `eth${i}`,
-      mac: null,
-      mtu: 1500,
-      addresses: [address],
-    })),
-    sandboxes: [],
-    macOf: () => null,
-    command: () => null,
-    file: () => null,
-    files: () => [],
-  });
   const machines = [
-    ...Object.entries(nodes).map(([name, { address }]) => machine(name, [address])),
-    ...Object.entries(others).map(([name, addresses]) => machine(name, addresses)),
+    ...Object.entries(nodes).map(([name, { address }]) => machine(cluster, name, [address])),
+    ...Object.entries(others).map(([name, addresses]) => machine(cluster, name, addresses)),
   ];
   return { cluster, machines };
 }
@@ -377,15 +361,15 @@ describe.skipIf(folders.length === 0)(`recordings of Calico's BIRD in ${recordin
     }
     expect(files).toBe(6 * snapshot.cluster.nodes.length);
     const site = siteOf(snapshot);
-    for (const machine of site.machines.filter(({ node }) => node !== null)) {
-      const host = snapshot.namespaces.find((ns) => ns.place === machine.place)!;
+    for (const own of site.machines.filter(({ node }) => node !== null)) {
+      const host = snapshot.namespaces.find((ns) => ns.place === own.place)!;
       const real = host.routes4
         .filter((route) => route.protocol === "bird")
         .map(
           (route) =>
             `${route.type} ${formatPrefix(route.dst)} ${route.metric} ${route.nexthops.map((hop) => (hop.gateway === null ? "" : formatIp(hop.gateway))).join()}`,
         );
-      const mine = bgpRoutes(site, machine).filter((route) => route.written);
+      const mine = bgpRoutes(site, own).filter((route) => route.written);
       const text = (route: BgpRoute): string =>
         `${route.type} ${route.prefix} ${route.metric} ${route.hops.map((hop) => hop.way?.via).join()}`;
       expect(real.filter((each) => !mine.map(text).includes(each))).toEqual([]);

@@ -1,11 +1,13 @@
 /** All that BIRD's configuration of one node is made of. */
 import { sha256 } from "@noble/hashes/sha2.js";
+import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { formatPrefix, parsePrefix, type Prefix } from "../../../model/address.ts";
 import type { Cluster } from "../../../model/cluster.ts";
+import { width } from "../ipam/range.ts";
 import { text } from "../ipam/raw.ts";
 import { calicoObjects } from "../objects.ts";
-import { oncePer } from "../once.ts";
-import { ipPools, type IpPool } from "../pools.ts";
+import { oncePer } from "../../once.ts";
+import { ipamBlocks, ipPools, type IpPool } from "../pools.ts";
 import { bgpFilters, type BgpFilter } from "./bgp-filter.ts";
 import { explicitPeers, meshPeerOf, withMesh, type BirdPeer } from "./peers.ts";
 import { serviceRoutes, type ServiceRoutes } from "./service-routes.ts";
@@ -30,6 +32,8 @@ export interface BirdInput {
   /** The peer at an address; null when there is none. */
   peerAt(address: string): BirdPeer | null;
   blocks: readonly OwnBlock[];
+  /** Addresses of others' blocks that the node uses. */
+  borrowed: readonly Prefix[];
   pools: readonly IpPool[];
   services: ServiceRoutes;
   filters: ReadonlyMap<string, BgpFilter>;
@@ -60,7 +64,17 @@ const blocksByNode = oncePer((cluster: Cluster) => {
   return out;
 });
 
-const poolsOf = oncePer(ipPools);
+const borrowedByNode = oncePer((cluster: Cluster) => {
+  const out = new Map<string, Prefix[]>();
+  for (const { ip, node } of ipamBlocks(cluster).borrowed) {
+    const list = out.get(node);
+    if (list === undefined) out.set(node, [{ ip, len: width(ip.v) }]);
+    else list.push({ ip, len: width(ip.v) });
+  }
+  return out;
+});
+
+const nodesByName = oncePer((cluster: Cluster) => new Map(bgpNodes(cluster).map((node) => [node.name, node])));
 
 /** The nodes of the cluster by their addresses. */
 export const nodesByAddress = oncePer((cluster: Cluster) => {
@@ -72,7 +86,7 @@ export const nodesByAddress = oncePer((cluster: Cluster) => {
 
 /** The id: the address of IPv4, or what was set; `hash` makes one of the node's name (CALICO_ROUTER_ID). */
 function routerIdOf(node: BgpNode, given: string | null): string {
-  if (given === "hash") return sha256(new TextEncoder().encode(node.name)).slice(0, 4).join(".");
+  if (given === "hash") return sha256(utf8ToBytes(node.name)).slice(0, 4).join(".");
   return given ?? node.address[4] ?? "";
 }
 
@@ -83,11 +97,11 @@ export function birdInput(
   family: 4 | 6,
   routerId: string | null = null,
 ): BirdInput | null {
-  const nodes = bgpNodes(cluster);
-  const node = nodes.find((each) => each.name === name);
+  const node = nodesByName(cluster).get(name);
   if (node === undefined) return null;
+  const nodes = bgpNodes(cluster);
   const settings = settingsOf(cluster, name);
-  const explicit = explicitPeers(cluster, node, nodes, settings, family);
+  const explicit = explicitPeers(cluster, node, family);
   const byAddress = new Map(explicit.map((peer) => [peer.address, peer]));
   return {
     family,
@@ -102,8 +116,9 @@ export function birdInput(
       return mesh ?? byAddress.get(address) ?? null;
     },
     blocks: (blocksByNode(cluster).get(name) ?? []).filter(({ prefix }) => prefix.ip.v === family),
-    pools: poolsOf(cluster),
-    services: serviceRoutes(cluster, name, settings),
+    borrowed: (borrowedByNode(cluster).get(name) ?? []).filter(({ ip }) => ip.v === family),
+    pools: ipPools(cluster),
+    services: serviceRoutes(cluster, node, settings),
     filters: bgpFilters(cluster),
     routerId: routerIdOf(node, routerId),
   };

@@ -21,7 +21,7 @@ export function felixOwns(pool: IpPool, settings: BgpSettings): boolean {
 }
 
 /** What BIRD writes of a pool's routes. IPv4 alone has IPIP devices. */
-export function kernelRule(pool: IpPool, settings: BgpSettings): KernelRule {
+function kernelRule(pool: IpPool, settings: BgpSettings): KernelRule {
   if (pool.carrier === "vxlan")
     return { pool, accept: false, comment: "VXLAN routes are handled by Felix.", tunnel: "never" };
   if (felixOwns(pool, settings))

@@ -2,8 +2,8 @@
 import { formatPrefix, inPrefix, parseIp, parsePrefix, type Prefix } from "../../../model/address.ts";
 import type { Cluster, Service } from "../../../model/cluster.ts";
 import { width } from "../ipam/range.ts";
-import { oncePer } from "../once.ts";
-import type { BgpSettings } from "./settings.ts";
+import { oncePer } from "../../once.ts";
+import { serviceRanges, type BgpNode, type BgpSettings } from "./settings.ts";
 
 export interface ServiceRoutes {
   /** Blackhole routes that BIRD announces, as texts, sorted. */
@@ -15,7 +15,6 @@ export interface ServiceRoutes {
 /** Nodes with this label announce no Services. */
 const EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers";
 
-const present = <T>(value: T | null): value is T => value !== null;
 const single = (prefix: Prefix): boolean => prefix.len === width(prefix.ip.v);
 const within = (ip: string, ranges: readonly Prefix[]): Prefix[] => {
   const parsed = parseIp(ip);
@@ -65,25 +64,24 @@ function announces(
 }
 
 /** The Service routes of one node, of both families. */
-export function serviceRoutes(cluster: Cluster, node: string, settings: BgpSettings): ServiceRoutes {
+export function serviceRoutes(cluster: Cluster, node: BgpNode, settings: BgpSettings): ServiceRoutes {
   const { serviceClusterIPs, serviceExternalIPs, serviceLoadBalancerIPs, aggregate } = settings;
-  const all = [...serviceClusterIPs, ...serviceExternalIPs, ...serviceLoadBalancerIPs];
-  const kept = [...new Set(all)].toSorted();
-  const labels = cluster.nodes.find((each) => each.name === node)?.labels ?? {};
-  if (all.length === 0 || labels[EXCLUDED] === "true") return { announced: [], kept };
-  const external = serviceExternalIPs.map(parsePrefix).filter(present);
-  const balancer = serviceLoadBalancerIPs.map(parsePrefix).filter(present);
+  const kept = serviceRanges(settings);
+  if (kept.length === 0 || node.labels[EXCLUDED] === "true") return { announced: [], kept };
+  const external = serviceExternalIPs.map(parsePrefix).filter((each) => each !== null);
+  const balancer = serviceLoadBalancerIPs.map(parsePrefix).filter((each) => each !== null);
   const ranges = [...serviceClusterIPs, ...serviceExternalIPs, ...(aggregate ? serviceLoadBalancerIPs : [])];
   // A range of one address is announced by those that have the Service's endpoints alone.
   const announced = new Set(ranges.filter((range) => parsePrefix(range)?.len !== (range.includes(":") ? 128 : 32)));
   for (const service of cluster.services) {
-    if (!announces(cluster, service, node, external, balancer, aggregate)) continue;
+    if (!announces(cluster, service, node.name, external, balancer, aggregate)) continue;
     const addresses = [
       ...(serviceClusterIPs.length > 0 ? service.clusterIPs.slice(0, 1) : []),
       ...service.externalIPs.filter((ip) => within(ip, external).length > 0),
       ...service.loadBalancerIPs.filter((ip) => within(ip, balancer).length > 0),
     ];
-    for (const ip of addresses.map(parseIp).filter(present)) announced.add(formatPrefix({ ip, len: width(ip.v) }));
+    for (const ip of addresses.map(parseIp).filter((each) => each !== null))
+      announced.add(formatPrefix({ ip, len: width(ip.v) }));
   }
   return { announced: [...announced].toSorted(), kept };
 }

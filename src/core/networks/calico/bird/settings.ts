@@ -1,9 +1,10 @@
 /** What confd reads of BGP before it writes BIRD's configuration: the cluster's settings and each node's own (confd/pkg/backends/calico). */
 import { formatIp, parseIp, parsePrefix, type Prefix } from "../../../model/address.ts";
 import type { Cluster } from "../../../model/cluster.ts";
+import { wholeSeconds } from "../../go-duration.ts";
 import { list, object, text, whole, type Raw } from "../ipam/raw.ts";
 import { calicoObjects } from "../objects.ts";
-import { oncePer } from "../once.ts";
+import { oncePer } from "../../once.ts";
 
 /** The number of every node that has none of its own (confd client.go, globalDefaults). */
 const DEFAULT_AS = 64512;
@@ -82,15 +83,6 @@ function advertisements(spec: Raw): { cidr: string; values: string[] }[] {
   });
 }
 
-/** Seconds of a duration as Go prints it (`2m0s`, `90s`); null when it is none. */
-export function durationSeconds(value: unknown): number | null {
-  const given = text(value);
-  const parts = given === null ? [] : [...given.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g)];
-  if (given === null || parts.map(([all]) => all).join("") !== given) return null;
-  const units: Record<string, number> = { h: 3600, m: 60, s: 1, ms: 0.001 };
-  return Math.round(parts.reduce((sum, [, n, unit]) => sum + Number(n) * units[unit!]!, 0));
-}
-
 /** Bird's level of a Calico severity: anything but debug and info says nothing (getLogSeverityKVPair). */
 function levelOf(spec: Raw | null): string | null {
   const level = text(spec?.["logSeverityScreen"])?.toLowerCase() ?? null;
@@ -108,7 +100,7 @@ export function settingsOf(cluster: Cluster, node: string): BgpSettings {
   return {
     as: whole(global["asNumber"]) || DEFAULT_AS,
     mesh: global["nodeToNodeMeshEnabled"] !== false,
-    meshRestart: durationSeconds(global["nodeMeshMaxRestartTime"]),
+    meshRestart: wholeSeconds(global["nodeMeshMaxRestartTime"]),
     port: whole(either("listenPort")) || null,
     logLevel: levelOf(own) ?? levelOf(global) ?? "info",
     bindNodeAddress: text(either("bindMode")) === "NodeIP",
@@ -128,6 +120,12 @@ export function settingsOf(cluster: Cluster, node: string): BgpSettings {
     communities:
       own !== null && list(own["prefixAdvertisements"]).length > 0 ? advertisements(own) : advertisements(global),
   };
+}
+
+/** The ranges of Services that are told to peers, each once, sorted. */
+export function serviceRanges(settings: BgpSettings): string[] {
+  const all = [...settings.serviceClusterIPs, ...settings.serviceExternalIPs, ...settings.serviceLoadBalancerIPs];
+  return [...new Set(all)].toSorted();
 }
 
 /** The nodes that take part in BGP, by name (libcalico-go/lib/backend/k8s/resources/node.go). */

@@ -2,18 +2,18 @@
  * Go's seeded random numbers, as far as Calico's IPAM needs them: where in a pool a host begins to look for a block is the first number
  * that `rand.New(rand.NewSource(fnv32(host)))` gives below the number of blocks (libcalico-go/lib/ipam, randomBlockGenerator).
  */
+import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { LENGTH, startWord } from "./go-random-table.ts";
 
 const TAP = 273;
 const INT32_MAX = 2 ** 31 - 1;
 const MASK64 = (1n << 64n) - 1n;
 const MASK32 = (1n << 32n) - 1n;
-const text = new TextEncoder();
 
 /** FNV-1 (not 1a) of the text's UTF-8, 32 bits unsigned (Go's hash/fnv New32). */
 export function fnv32(value: string): number {
   let hash = 0x811c9dc5;
-  for (const byte of text.encode(value)) hash = (Math.imul(hash, 0x01000193) ^ byte) >>> 0;
+  for (const byte of utf8ToBytes(value)) hash = (Math.imul(hash, 0x01000193) ^ byte) >>> 0;
   return hash;
 }
 

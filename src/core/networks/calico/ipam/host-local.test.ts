@@ -1,13 +1,18 @@
 import { expect, test } from "vitest";
 import { parseIp, parsePrefix } from "../../../model/address.ts";
 import { emptyCluster } from "../../../parse/cluster.ts";
+import { rangeSets } from "../../cni/host-local.ts";
+import { makeMachine, makeNode, podWithPorts } from "../../cni/testing/site.ts";
 import type { Machine, Site } from "../../site.ts";
-import { localRange, localSize, nextLocal, releaseLocal, type LocalState } from "./host-local.ts";
+import { localSize, nextLocal, releaseLocal, type LocalRange, type LocalState } from "./host-local.ts";
 import { readHostLocal } from "./host-local-read.ts";
+import { localLeaks, unrecordedAddresses } from "./leaks.ts";
 import { podCidrs } from "./pod-cidrs.ts";
 
-const range = (cidr: string, given: Parameters<typeof localRange>[1] = {}): ReturnType<typeof localRange> =>
-  localRange(parsePrefix(cidr)!, given);
+const range = (subnet: string, given: Record<string, string> = {}): LocalRange => {
+  const { start, end, gateway } = rangeSets({ subnet, ...given }, "test")[0]![0]!;
+  return { prefix: parsePrefix(subnet)!, first: start, last: end, gateway };
+};
 const state = (sets: LocalState["sets"]): LocalState => ({ node: "n1", network: "net", sets, taken: new Map() });
 
 function take(start: LocalState, n: number): { got: (string | null)[]; state: LocalState } {
@@ -28,21 +33,7 @@ function machine(
   podCIDRs: string[],
   commands: Record<string, string> = {},
 ): Machine {
-  const source = { file: "x", line: 1 };
-  return {
-    name,
-    place: `${name}/host`,
-    node: { namespace: "", name, labels: {}, annotations: {}, source, addresses: [], podCIDRs },
-    devices: [],
-    sandboxes: [],
-    macOf: () => null,
-    command: (program) => {
-      const words = commands[program]?.split(" ");
-      return words === undefined ? null : { env: new Map(), program, words, source };
-    },
-    file: (path) => (files[path] === undefined ? null : { text: files[path], source }),
-    files: (prefix) => Object.keys(files).filter((path) => path.startsWith(prefix)),
-  };
+  return makeMachine({ node: makeNode(name, "192.0.2.11", podCIDRs), devices: [], files, commands });
 }
 
 // plugins/ipam/host-local/backend/allocator/allocator_test.go: ranges of a /29, the address after the last one given.
@@ -69,8 +60,8 @@ test("what is given back waits for its turn", () => {
 });
 
 test("the ranges of a set follow each other; start, end and gateway are as told", () => {
-  const first = range("192.168.1.0/29", { start: parseIp("192.168.1.5"), end: parseIp("192.168.1.6") });
-  const second = range("192.168.2.0/30", { gateway: parseIp("192.168.2.2") });
+  const first = range("192.168.1.0/29", { rangeStart: "192.168.1.5", rangeEnd: "192.168.1.6" });
+  const second = range("192.168.2.0/30", { gateway: "192.168.2.2" });
   const set = { ranges: [first, second], last: null };
   expect(localSize(set)).toBe(3n);
   expect(take(state([set]), 4).got).toEqual(["192.168.1.5", "192.168.1.6", "192.168.2.1", null]);
@@ -110,8 +101,27 @@ test("reads the configuration and the files that host-local keeps", () => {
   expect(nextLocal(pod, 0).address).toBe("10.5.0.2");
 });
 
+test("addresses that no pod has, and pods whose address is free for the next one", () => {
+  const ipam = { type: "host-local", subnet: "10.9.0.0/29" };
+  const files = {
+    "/etc/cni/net.d/a.conf": JSON.stringify({ name: "net", type: "bridge", ipam }),
+    "/var/lib/cni/networks/net/10.9.0.2": "aaa\r\neth0",
+    "/var/lib/cni/networks/net/10.9.0.3": "bbb\r\neth0",
+  };
+  const local = readHostLocal(machine("n1", files, []))!;
+  const pods = [podWithPorts("n1", "a", ["10.9.0.2"]), podWithPorts("n1", "b", ["10.9.0.5"])];
+  // The same address on another node is another network's.
+  const cluster = { ...emptyCluster(), pods: [...pods, podWithPorts("n2", "c", ["10.9.0.3"])] };
+  expect(localLeaks(cluster, local)).toMatchObject([{ address: "10.9.0.3", from: "net", node: "n1", handle: "bbb" }]);
+  expect(unrecordedAddresses(cluster, null, new Map([["n1", local]]))).toMatchObject([
+    { address: "10.9.0.5", name: "b" },
+  ]);
+});
+
 test("podCIDRs that are missing, outside and overlapping", () => {
-  const command = { "kube-controller-manager": "--allocate-node-cidrs --cluster-cidr=10.0.0.0/22,fd00::/56" };
+  const command = {
+    "kube-controller-manager": "kube-controller-manager --allocate-node-cidrs --cluster-cidr=10.0.0.0/22,fd00::/56",
+  };
   const machines = [
     machine("n1", {}, ["10.0.0.0/24", "fd00::/64"], command),
     machine("n2", {}, ["10.0.0.128/25"]),

@@ -3,7 +3,7 @@
  * (containernetworking/plugins, plugins/ipam/host-local/backend/allocator). Never changed in place.
  */
 import { compareIp, formatIp, inPrefix, type Ip, type Prefix } from "../../../model/address.ts";
-import { addressOf, numberOf, sizeOf } from "./range.ts";
+import { addressOf, numberOf } from "./range.ts";
 
 /** Consecutive addresses, both ends given out. */
 export interface LocalRange {
@@ -11,7 +11,7 @@ export interface LocalRange {
   first: Ip;
   last: Ip;
   /** Given to nobody. */
-  gateway: Ip | null;
+  gateway: Ip;
 }
 
 /** Ranges that stand in for each other: a pod gets one address of every set. */
@@ -30,18 +30,6 @@ export interface LocalState {
   taken: ReadonlyMap<string, { container: string; device: string | null }>;
 }
 
-/** The range with host-local's defaults: from the first address after the network's to the one before the broadcast; gateway the first. */
-export function localRange(
-  prefix: Prefix,
-  given: { start?: Ip | null; end?: Ip | null; gateway?: Ip | null } = {},
-): LocalRange {
-  const { v } = prefix.ip;
-  const first = addressOf(numberOf(prefix.ip) + 1n, v);
-  const broadcast = v === 4 ? 1n : 0n;
-  const last = addressOf(numberOf(prefix.ip) + sizeOf(prefix) - 1n - broadcast, v);
-  return { prefix, first: given.start ?? first, last: given.end ?? last, gateway: given.gateway ?? first };
-}
-
 const atLeast = (x: Ip, y: Ip): boolean => compareIp(x, y) >= 0;
 const holds = (range: LocalRange, ip: Ip): boolean =>
   inPrefix(ip, range.prefix) && atLeast(ip, range.first) && atLeast(range.last, ip);
@@ -49,7 +37,7 @@ const holds = (range: LocalRange, ip: Ip): boolean =>
 /** How many addresses the set can give out in all. */
 export function localSize(set: RangeSet): bigint {
   return set.ranges.reduce((sum, range) => {
-    const gateway = range.gateway !== null && holds(range, range.gateway) ? 1n : 0n;
+    const gateway = holds(range, range.gateway) ? 1n : 0n;
     return sum + numberOf(range.last) - numberOf(range.first) + 1n - gateway;
   }, 0n);
 }
@@ -77,7 +65,7 @@ function* candidates(set: RangeSet): Generator<Ip> {
     } else current = addressOf(numberOf(current) + 1n, current.v);
     if (start === null) start = current;
     else if (compareIp(current, start) === 0) return;
-    if (range.gateway === null || compareIp(current, range.gateway) !== 0) yield current;
+    if (compareIp(current, range.gateway) !== 0) yield current;
   }
 }
 

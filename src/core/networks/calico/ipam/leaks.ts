@@ -11,7 +11,7 @@ import { ownerName, type Allocation, type Block, type IpamState } from "./state.
 const finished = (pod: Pod): boolean => pod.phase === "Succeeded" || pod.phase === "Failed";
 
 /** Pods that have addresses of their own, with these in their one way of writing. Calico's CNI plugin notes them before kubelet does. */
-export function podAddresses(cluster: Cluster): { pod: Pod; addresses: string[] }[] {
+function podAddresses(cluster: Cluster): { pod: Pod; addresses: string[] }[] {
   return cluster.pods
     .filter((pod) => !pod.hostNetwork)
     .map((pod) => {

@@ -1,6 +1,7 @@
 /** What each node may give out where networks follow the nodes' podCIDRs: these ranges against the cluster's. */
 import { formatPrefix, parsePrefix, type Prefix } from "../../../model/address.ts";
 import type { Cluster } from "../../../model/cluster.ts";
+import { flagOf } from "../../flags.ts";
 import { nodesOf, type Machine, type Site } from "../../site.ts";
 import { overlap, within } from "./range.ts";
 
@@ -19,20 +20,15 @@ export interface PodCidrs {
   problems: CidrProblem[];
 }
 
-const present = <T>(value: T | null): value is T => value !== null;
 const prefixes = (text: string): Prefix[] =>
   text
     .split(",")
     .map((each) => parsePrefix(each.trim()))
-    .filter(present);
+    .filter((each) => each !== null);
 
-/** Value of `--name=value` or `--name value`; null when it is not there. */
+/** Value of a program's flag; null when it is not there. */
 function flag(machine: Machine, program: string, name: string): string | null {
-  const words = machine.command(program)?.words ?? [];
-  const at = words.findIndex((word) => word === `--${name}` || word.startsWith(`--${name}=`));
-  if (at < 0) return null;
-  const word = words[at]!;
-  return word.includes("=") ? word.slice(word.indexOf("=") + 1) : (words[at + 1] ?? null);
+  return flagOf(machine.command(program)?.words ?? [], name);
 }
 
 /** The cluster's ranges: of the controller manager, which cuts them up, else as kube-proxy was told. */
@@ -64,7 +60,7 @@ function problemsOf(nodes: Cluster["nodes"], ranges: readonly Prefix[]): CidrPro
   const seen: { node: string; prefix: Prefix }[] = [];
   for (const { name: node, podCIDRs } of nodes) {
     if (podCIDRs.length === 0) problems.push({ node, kind: "missing", why: `${node} has no podCIDR` });
-    for (const prefix of podCIDRs.map(parsePrefix).filter(present)) {
+    for (const prefix of podCIDRs.map(parsePrefix).filter((each) => each !== null)) {
       const cidr = formatPrefix(prefix);
       const family = ranges.filter((range) => range.ip.v === prefix.ip.v);
       if (family.length > 0 && !family.some((range) => within(prefix, range)))
@@ -90,7 +86,7 @@ function problemsOf(nodes: Cluster["nodes"], ranges: readonly Prefix[]): CidrPro
 export function podCidrs(site: Site): PodCidrs {
   const nodes = nodesOf(site).map(({ node }) => node);
   const { ranges, maskOf } = clusterRanges(site);
-  const given = nodes.flatMap((node) => node.podCIDRs.map(parsePrefix).filter(present));
+  const given = nodes.flatMap((node) => node.podCIDRs.map(parsePrefix).filter((each) => each !== null));
   return {
     cluster: ranges.map((range) => ({
       cidr: formatPrefix(range),

@@ -32,7 +32,7 @@ export function annotatedList(annotations: Labels, key: string): string[] | null
 }
 
 /** What was asked for by name or range: the pod's annotation, else its namespace's, else the CNI configuration's; empty for nothing. */
-export function askedPools(request: PoolRequest): readonly string[] {
+function askedPools(request: PoolRequest): readonly string[] {
   const key = `cni.projectcalico.org/ipv${request.family}pools`;
   return (
     annotatedList(request.annotations, key) ??

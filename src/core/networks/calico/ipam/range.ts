@@ -1,5 +1,5 @@
 /** Addresses as numbers, for counting within pools and blocks: not the hot path, so BigInt serves. */
-import { ip4, ip6, type Ip, type Prefix } from "../../../model/address.ts";
+import { inPrefix, ip4, ip6, type Ip, type Prefix } from "../../../model/address.ts";
 
 /** Bits of an address of this family. */
 export function width(family: 4 | 6): 32 | 128 {
@@ -35,9 +35,7 @@ export function ordinalOf(prefix: Prefix, ip: Ip): number {
 
 /** Whether one prefix lies wholly in the other. */
 export function within(inner: Prefix, outer: Prefix): boolean {
-  if (inner.ip.v !== outer.ip.v || inner.len < outer.len) return false;
-  const shift = BigInt(width(outer.ip.v) - outer.len);
-  return numberOf(inner.ip) >> shift === numberOf(outer.ip) >> shift;
+  return inner.len >= outer.len && inPrefix(inner.ip, outer);
 }
 
 /** Whether two prefixes share an address. */

@@ -1,5 +1,5 @@
 /** IPAM's state from the recorded objects of Calico's datastore in Kubernetes (crd.projectcalico.org/v1). */
-import { formatPrefix, parsePrefix, type Prefix } from "../../../model/address.ts";
+import { formatPrefix, parsePrefix } from "../../../model/address.ts";
 import type { Cluster } from "../../../model/cluster.ts";
 import { width } from "./range.ts";
 import { list, object, resources, seconds, text, textMap, texts, whole, type Resource } from "./raw.ts";
@@ -7,6 +7,9 @@ import type { Affinity, Allocation, Block, Config, IpamState, Owner, Pool } from
 
 /** Handles of what Windows keeps for itself in every block do not make a block used (libcalico-go/lib/ipam, WindowsReservedHandle). */
 export const WINDOWS_HANDLE = "windows-reserved-ipam-handle";
+
+/** API group of the objects in the datastore. */
+const GROUP = "crd.projectcalico.org";
 
 const bool = (value: unknown, otherwise: boolean): boolean =>
   typeof value === "boolean" ? value : typeof value === "string" ? value === "true" : otherwise;
@@ -81,8 +84,7 @@ function affinityOf({ name, spec }: Resource): Affinity | null {
 }
 
 function configOf(cluster: Cluster): Config {
-  const spec =
-    resources(cluster, "ipamconfigs.crd.projectcalico.org").find(({ name }) => name === "default")?.spec ?? {};
+  const spec = resources(cluster, `ipamconfigs.${GROUP}`).find(({ name }) => name === "default")?.spec ?? {};
   return {
     strict: bool(spec["strictAffinity"], false),
     autoAllocate: bool(spec["autoAllocateBlocks"], true),
@@ -90,26 +92,34 @@ function configOf(cluster: Cluster): Config {
   };
 }
 
-const present = <T>(value: T | null): value is T => value !== null;
+/** The blocks that were recorded, those that make no sense left out. */
+export function recordedBlocks(cluster: Cluster): Block[] {
+  return resources(cluster, `ipamblocks.${GROUP}`)
+    .map(blockOf)
+    .filter((block) => block !== null);
+}
 
 /**
  * The state of Calico's IPAM as the snapshot has it; null when no IP pool was recorded. `now`: when it was taken, seconds since 1970.
  * Objects that make no sense are left out, as Calico itself passes them over.
  */
 export function readIpam(cluster: Cluster, now: number | null): IpamState | null {
-  const all = (resource: string): Resource[] => resources(cluster, `${resource}.crd.projectcalico.org`);
-  const pools = all("ippools").map(poolOf).filter(present);
+  const all = (resource: string): Resource[] => resources(cluster, `${resource}.${GROUP}`);
+  const pools = all("ippools")
+    .map(poolOf)
+    .filter((pool) => pool !== null);
   if (pools.length === 0) return null;
-  const blocks = all("ipamblocks").map(blockOf).filter(present);
   return {
     pools,
-    blocks: new Map(blocks.map((block) => [formatPrefix(block.prefix), block])),
-    affinities: all("blockaffinities").map(affinityOf).filter(present),
+    blocks: new Map(recordedBlocks(cluster).map((block) => [formatPrefix(block.prefix), block])),
+    affinities: all("blockaffinities")
+      .map(affinityOf)
+      .filter((affinity) => affinity !== null),
     config: configOf(cluster),
     reserved: all("ipreservations")
       .flatMap(({ spec }) => texts(spec["reservedCIDRs"]))
       .map(parsePrefix)
-      .filter((prefix): prefix is Prefix => prefix !== null),
+      .filter((prefix) => prefix !== null),
     nodes: new Map(cluster.nodes.map((node) => [node.name, node.labels])),
     now,
   };

@@ -1,10 +1,11 @@
 /** What `kubewalk ipam` says of a snapshot: pools, blocks and ranges, how full they are, who gets the next address, what is wrong. */
 import { formatIp, formatPrefix } from "../../../model/address.ts";
+import { cniNetworkOf } from "../../cni/conflist.ts";
 import { nodesOf, type Machine, type Site } from "../../site.ts";
 import { nextAddress } from "./assign.ts";
 import { freeIn } from "./block.ts";
 import { localSize, nextLocal, type LocalState } from "./host-local.ts";
-import { cniConfig, pluginsOf, readHostLocal } from "./host-local-read.ts";
+import { readHostLocal } from "./host-local-read.ts";
 import { calicoLeaks, duplicateAddresses, localLeaks, unrecordedAddresses } from "./leaks.ts";
 import { poolFor } from "./ownership.ts";
 import { podCidrs } from "./pod-cidrs.ts";
@@ -86,9 +87,8 @@ function reportRanges(local: LocalState): ReportedRange[] {
 
 /** Pools that the CNI configuration of a node asks for; none when it was not recorded. */
 function configuredPools(machine: Machine | undefined, family: 4 | 6): string[] {
-  const config = machine === undefined ? null : cniConfig(machine);
-  const ipam = config === null ? [] : pluginsOf(config).map((plugin) => object(plugin["ipam"]));
-  return ipam.flatMap((each) => texts(each[`ipv${family}_pools`]));
+  const plugins = (machine === undefined ? null : cniNetworkOf(machine))?.plugins ?? [];
+  return plugins.flatMap(({ conf }) => texts(object(conf["ipam"])[`ipv${family}_pools`]));
 }
 
 const FAMILIES = [4, 6] as const;

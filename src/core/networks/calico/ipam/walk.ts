@@ -20,12 +20,12 @@ export function startsAnywhere(pool: Pool): boolean {
 }
 
 /** Which block of the pool the host looks at first, from 0. For pools of single addresses it is 0, and means nothing. */
-export function startIndex(pool: Pool, host: string): bigint {
+function startIndex(pool: Pool, host: string): bigint {
   return startsAnywhere(pool) ? 0n : firstBelow(blockCount(pool), fnv32(host));
 }
 
 /** The pool's nth block. */
-export function blockAt(pool: Pool, index: bigint): Prefix {
+function blockAt(pool: Pool, index: bigint): Prefix {
   const { ip } = pool.prefix;
   const size = 1n << BigInt(width(ip.v) - pool.blockSize);
   return { ip: addressOf(numberOf(ip) + index * size, ip.v), len: pool.blockSize };

@@ -20,7 +20,14 @@ export function run(
       maxBuffer: 1 << 26,
     });
   } catch (error) {
-    const { stderr, stdout } = error as { stderr?: string; stdout?: string };
+    const { stderr, stdout, status, code } = error as {
+      stderr?: string;
+      stdout?: string;
+      status?: number;
+      code?: string;
+    };
+    // A program that had what it needed may end before it has read its input.
+    if (code === "EPIPE" && status === 0) return stdout ?? "";
     throw new Error(`${program} ${args.join(" ")}: ${stderr ?? ""}${stdout ?? ""}`, { cause: error });
   }
 }

@@ -1,13 +1,14 @@
 /** Names of chains: a hash of what they serve (pkg/proxy/iptables/proxier.go, portProtoHash and servicePortEndpointChainName). */
 import { sha256 } from "@noble/hashes/sha2.js";
+import { utf8ToBytes } from "@noble/hashes/utils.js";
+import { oncePer } from "../../once.ts";
 import type { ProxyEndpoint, SharedServicePort } from "../service-ports.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-const ENCODER = new TextEncoder();
 
 /** The first 16 letters of the base32 (RFC 4648) of a text's SHA-256: chain names have 28 letters at most. */
 export function shortHash(text: string): string {
-  const bytes = sha256(ENCODER.encode(text));
+  const bytes = sha256(utf8ToBytes(text));
   let letters = "";
   let bits = 0;
   let held = 0;
@@ -29,25 +30,19 @@ export interface ServiceChains {
   firewall: string;
 }
 
-/** Pure memos: every node names the chains of a Service port and of an endpoint alike. */
-const services = new WeakMap<SharedServicePort, ServiceChains>();
-const endpoints = new WeakMap<ProxyEndpoint, string>();
+/** Names of a Service port's chains, which are the same on every node. */
+export const serviceChains = oncePer((port: SharedServicePort): ServiceChains => {
+  const hash = shortHash(port.name + port.protocol.toLowerCase());
+  return {
+    cluster: `KUBE-SVC-${hash}`,
+    local: `KUBE-SVL-${hash}`,
+    external: `KUBE-EXT-${hash}`,
+    firewall: `KUBE-FW-${hash}`,
+  };
+});
 
-/** Names of a Service port's chains. */
-export function serviceChains(port: SharedServicePort): ServiceChains {
-  let chains = services.get(port);
-  if (chains === undefined) {
-    const hash = shortHash(port.name + port.protocol.toLowerCase());
-    chains = {
-      cluster: `KUBE-SVC-${hash}`,
-      local: `KUBE-SVL-${hash}`,
-      external: `KUBE-EXT-${hash}`,
-      firewall: `KUBE-FW-${hash}`,
-    };
-    services.set(port, chains);
-  }
-  return chains;
-}
+/** Pure memo: every node names the chain of an endpoint alike. */
+const endpoints = new WeakMap<ProxyEndpoint, string>();
 
 /** Name of the chain that sends to one endpoint of a Service port. */
 export function endpointChain(port: SharedServicePort, endpoint: ProxyEndpoint): string {

@@ -1,33 +1,40 @@
-import { formatIp } from "../../model/address.ts";
+// Whom a node learns routes of, and by which next hop (RFC 4271, RFC 4456; confd's peerings).
 import { expect, test } from "vitest";
-import { bgpSettings } from "./bgp-settings.ts";
-import { learnedFrom } from "./bgp-sessions.ts";
-import { calicoNodes } from "./calico-node.ts";
-import { clusterOf, machine, node, siteOf } from "./testing/world.ts";
+import { clusterOf, machine, node, siteOf } from "../testing/world.ts";
+import { bgpRoutes } from "./routes.ts";
 
 type Json = Record<string, unknown>;
 
-/** Of whom each node learns, `n2` directly, `n2 via 10.0.1.1` through a router; `external` marks those of another AS. */
+/** Of whom each node learns, `n2` directly, `n2 via 10.0.1.1` through another; `external` marks what comes from another AS. */
 function learned(nodes: Json[], bgp: { configuration?: Json; peers?: Json[] }): Record<string, string[]> {
+  const names = nodes.map((each) => (each["metadata"] as { name: string }).name);
+  const addresses = new Map(
+    nodes.map((each, i) => [names[i], (each["status"] as { addresses: { address: string }[] }).addresses[0]?.address]),
+  );
   const cluster = clusterOf({
     nodes,
     "bgpconfigurations.crd.projectcalico.org": bgp.configuration
       ? [{ metadata: { name: "default" }, spec: bgp.configuration }]
       : [],
     "bgppeers.crd.projectcalico.org": (bgp.peers ?? []).map((spec, i) => ({ metadata: { name: `p${i}` }, spec })),
+    "ippools.crd.projectcalico.org": [{ metadata: { name: "pool" }, spec: { cidr: "10.244.0.0/16" } }],
+    "blockaffinities.crd.projectcalico.org": names.map((name, i) => ({
+      metadata: { name },
+      spec: { cidr: `10.244.${i}.0/26`, node: name, state: "confirmed" },
+    })),
   });
-  const known = calicoNodes(cluster);
-  const machines = [...known.keys()].map((name) => machine(cluster, name, []));
+  const machines = names.map((name) => machine(cluster, name, []));
   const site = siteOf(cluster, machines);
   return Object.fromEntries(
     machines.map((each) => {
-      const own = known.get(each.name);
-      const found = own === undefined ? new Map() : learnedFrom(own, known, bgpSettings(site, each));
-      const lines = [...found].map(([name, { external, via }]) =>
-        [name, external ? "external" : "", via.length === 0 ? "" : `via ${via.map(formatIp).join(" ")}`]
+      const routes = bgpRoutes(site, each).filter(({ type }) => type === "unicast");
+      const lines = routes.map(({ origin, asPath, hops }) => {
+        const via = hops.map(({ address }) => address).toSorted();
+        const direct = via.length === 1 && via[0] === addresses.get(origin);
+        return [origin, asPath.length > 0 ? "external" : "", direct ? "" : `via ${via.join(" ")}`]
           .filter((part) => part !== "")
-          .join(" "),
-      );
+          .join(" ");
+      });
       return [each.name, lines.toSorted()];
     }),
   );
@@ -46,27 +53,27 @@ test("without mesh and peers nobody learns anything", () => {
 test("a peering leads no further within an AS", () => {
   const peers = [
     { node: "n1", peerIP: "10.0.0.2", asNumber: 64512 },
-    { nodeSelector: "all()", node: "n2", peerIP: "10.0.0.3:179", asNumber: 64512 },
+    { node: "n2", peerIP: "10.0.0.3:179", asNumber: 64512 },
   ];
   const configuration = { nodeToNodeMeshEnabled: false };
   expect(learned(three, { configuration, peers })).toEqual({ n1: ["n2"], n2: ["n1", "n3"], n3: ["n2"] });
 });
 
-test("between ASes it does", () => {
+test("between ASes it does, and over several hops each names itself as the next", () => {
   const nodes = [
     node("n1", "10.0.0.1/24", { ASNumber: "65001" }),
     node("n2", "10.0.0.2/24", { ASNumber: "65002" }),
     three[2] ?? {},
   ];
   const peers = [
-    { node: "n1", peerIP: "10.0.0.2" },
+    { node: "n1", peerIP: "10.0.0.2", asNumber: 65002 },
     { node: "n2", peerIP: "10.0.0.3" },
   ];
   const configuration = { nodeToNodeMeshEnabled: false };
   expect(learned(nodes, { configuration, peers })).toEqual({
-    n1: ["n2 external", "n3 external"],
+    n1: ["n2 external", "n3 external via 10.0.0.2"],
     n2: ["n1 external", "n3 external"],
-    n3: ["n1 external", "n2 external"],
+    n3: ["n1 external via 10.0.0.2", "n2 external"],
   });
 });
 
@@ -104,7 +111,7 @@ test("two reflectors of one cluster", () => {
   expect(learned(nodes, { configuration, peers: both })["n2"]).toEqual(["n1", "r1", "r2"]);
 });
 
-test("routers of racks tell nodes of other racks, and of their own only when the own AS may stand in the path", () => {
+test("routers of racks lead to other racks by themselves, within one by the node; the own AS is refused unless it may stand in the path", () => {
   const nodes = [
     node("n1", "10.0.1.1/24", {}, { rack: "1" }),
     node("n2", "10.0.2.2/24", {}, { rack: "2" }),
@@ -119,12 +126,12 @@ test("routers of racks tell nodes of other racks, and of their own only when the
   const configuration = { nodeToNodeMeshEnabled: false };
   const peers = [peer("1", "10.0.1.254"), peer("2", "10.0.2.254", { numAllowedLocalASNumbers: 1 })];
   expect(learned(nodes, { configuration, peers: [...peers, peer("1", "10.0.1.253")] })["n3"]).toEqual([
-    "n1 external via 10.0.1.254 10.0.1.253",
-    "n2 external via 10.0.1.254 10.0.1.253",
+    "n1 external",
+    "n2 external via 10.0.1.253 10.0.1.254",
   ]);
   expect(learned(nodes, { configuration, peers })).toEqual({
-    n1: ["n3 external via 10.0.1.254"],
+    n1: ["n3 external"],
     n2: ["n1 external via 10.0.2.254", "n3 external via 10.0.2.254"],
-    n3: ["n1 external via 10.0.1.254", "n2 external via 10.0.1.254"],
+    n3: ["n1 external", "n2 external via 10.0.1.254"],
   });
 });
