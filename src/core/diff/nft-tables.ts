@@ -64,6 +64,7 @@ export function compareNftables(
         hashed: claim.hashed ?? null,
         optional: claim.optional === true,
         freeOrder: claim.freeOrder ?? 0,
+        freeComments: claim.freeComments === true,
         base: claim.state.base,
         rules: claim.rules?.map(wantedRule) ?? null,
       });

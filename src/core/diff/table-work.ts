@@ -34,6 +34,8 @@ export interface WantedChain {
   rules: WantedRule[] | null;
   /** So many of the first rules may stand in any order. */
   freeOrder: number;
+  /** Comments of its rules are not compared. */
+  freeComments: boolean;
 }
 
 export interface WantedInChain {

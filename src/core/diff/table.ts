@@ -94,11 +94,17 @@ function inActualOrder(work: TableWork, chain: WantedChain, actual: ActualChain)
   return [...placed.map(({ rule }) => rule), ...rules.slice(chain.freeOrder)];
 }
 
+const COMMENT = / -m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+)/g;
+
+/** What of a rule of this chain is compared. */
+const compared = (canonical: string, chain: WantedChain): string =>
+  chain.freeComments ? canonical.replace(COMMENT, "") : canonical;
+
 function compareOwned(work: TableWork, chain: WantedChain, actual: ActualChain, tally: Tally): void {
   const rules = inActualOrder(work, chain, actual);
   const places = matchInOrder(
-    rules.map((rule) => rule.canonical(work.renames)),
-    actual.rules.map((rule) => rule.canonical),
+    rules.map((rule) => compared(rule.canonical(work.renames), chain)),
+    actual.rules.map((rule) => compared(rule.canonical, chain)),
   );
   let next = 0;
   // Rules that are there but not wanted, up to `end`, each beside a wanted one that is missing at the same place.

@@ -134,6 +134,7 @@ export function compareXtables(ns: Namespace, claims: readonly Claim[], renames:
             hashed: claim.hashed ?? null,
             optional: claim.optional === true,
             freeOrder: claim.freeOrder ?? 0,
+            freeComments: claim.freeComments === true,
             base: typeof policy === "string" ? { policy } : null,
             rules: rules === null ? null : parsed.chains[i]!.map(wantedRule),
           };

@@ -58,7 +58,14 @@ export type Claim = Claimed & { optional?: boolean } & (
     | { kind: "neighbour"; state: NeighbourState }
     | { kind: "fdb"; state: FdbState }
     | { kind: "sysctl"; state: SysctlState }
-    | { kind: "chain"; state: ChainState; rules: RuleState[] | null; hashed?: string; freeOrder?: number }
+    | {
+        kind: "chain";
+        state: ChainState;
+        rules: RuleState[] | null;
+        hashed?: string;
+        freeOrder?: number;
+        freeComments?: true;
+      }
     | { kind: "rule"; chain: ChainName; state: RuleState; freeOrder?: true }
     | { kind: "set"; state: SetState; hashed?: string }
   );

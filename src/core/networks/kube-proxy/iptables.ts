@@ -96,6 +96,8 @@ function ofFamily(site: Site, machine: Machine, of: IpFamily, config: KubeProxyC
         kind: "chain",
         state,
         rules,
+        // A partial sync rewrites only what changed: of other Services the comments are as they were before the threshold was crossed.
+        freeComments: true,
       })),
     ),
   ];
