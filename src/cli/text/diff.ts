@@ -1,6 +1,6 @@
 /** kubewalk.diff/v1 for people: what differs, what nobody owns, and how much is right. */
 import type { Diff, Difference, Piece } from "../../core/diff/types.ts";
-import { formatSource } from "./step.ts";
+import { formatSource } from "./source.ts";
 import type { Style } from "./style.ts";
 import { table } from "./width.ts";
 

@@ -1,6 +1,6 @@
 /** kubewalk.findings/v1 for people: the worst first, each with its evidence, who is hurt, and what mends it. */
 import type { Affected, Finding, Findings, Severity } from "../../core/doctor/types.ts";
-import { formatSource } from "./step.ts";
+import { formatSource } from "./source.ts";
 import type { Style } from "./style.ts";
 
 /** More lines of evidence, and more undecided things, than this are counted; `-o json` has all. */

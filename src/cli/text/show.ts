@@ -1,6 +1,6 @@
 /** kubewalk.show/v1 as aligned columns. */
 import type { ShownLine, ShownNamespace, ShownPlace, ShownSnapshot, ShownTable } from "../../core/show/types.ts";
-import { formatSource } from "./step.ts";
+import { formatSource } from "./source.ts";
 import type { Style } from "./style.ts";
 import { table } from "./width.ts";
 

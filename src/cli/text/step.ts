@@ -1,5 +1,5 @@
 /** One step of a path: a label, what happened, and the line that decided. */
-import type { Source } from "../../core/model/source.ts";
+import { formatSource } from "./source.ts";
 import type { Step } from "../../core/model/walk.ts";
 import { clip, pad, widthOf } from "./width.ts";
 import type { Style } from "./style.ts";
@@ -20,10 +20,6 @@ export interface StepCells {
   evidence: string;
   layer: number;
   tone: "good" | "bad" | "change" | "plain" | "quiet";
-}
-
-export function formatSource(source: Source | undefined): string {
-  return source === undefined ? "" : `${source.file}:${source.line}`;
 }
 
 /** Cells of `label` and `summary` do not grow beyond these columns for the sake of the others. */

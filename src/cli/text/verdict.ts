@@ -2,7 +2,7 @@
 import type { Answer, Outcome } from "../../core/model/walk.ts";
 import { backendText } from "./flow.ts";
 import { formatFraction, formatShare, sumOf, toFraction, type Fraction } from "./share.ts";
-import { formatSource } from "./step.ts";
+import { formatSource } from "./source.ts";
 import type { Style } from "./style.ts";
 import { clientWords, dispositionWords } from "./words.ts";
 
