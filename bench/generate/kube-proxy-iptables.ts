@@ -119,7 +119,9 @@ export function printedProbability(n: number): string {
 
 const MANGLE = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
-const FILTER = `-A INPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL
+/** Rules of the filter table: kube-proxy's, and kubelet's guard of 127.0.0.0/8. */
+export const FILTER_RULES =
+  `-A INPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL
 -A INPUT -m comment --comment "kubernetes health check service ports" -j KUBE-NODEPORTS
 -A INPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes externally-visible service portals" -j KUBE-EXTERNAL-SERVICES
 -A INPUT -j KUBE-FIREWALL
@@ -133,10 +135,12 @@ const FILTER = `-A INPUT -m conntrack --ctstate NEW -m comment --comment "kubern
 -A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
 -A KUBE-FORWARD -m conntrack --ctstate INVALID -m nfacct --nfacct-name  ct_state_invalid_dropped_pkts -j DROP
 -A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark ${MASQUERADE_MARK} -j ACCEPT
--A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`;
+-A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`.split(
+    "\n",
+  );
 
 /** One Service's chains of the nat table, as [name, rules], and its rule in KUBE-SERVICES. */
-function serviceChains(s: KubeService): { portal: string; chains: [string, string[]][] } {
+export function serviceChains(s: KubeService): { portal: string; chains: [string, string[]][] } {
   const port = `${s.namespace}/${s.name}:${s.portName}`;
   const svc = `KUBE-SVC-${kubeHash(port + s.protocol)}`;
   const vip = `-d ${s.clusterIP}/32 -p ${s.protocol} -m comment --comment "${port} cluster IP" -m ${s.protocol} --dport ${s.port}`;
@@ -159,69 +163,104 @@ function serviceChains(s: KubeService): { portal: string; chains: [string, strin
   return { portal: `-A KUBE-SERVICES ${vip} -j ${svc}`, chains };
 }
 
+/** A table of a save. Rules are without their counters. */
+export interface SaveTable {
+  name: string;
+  base: readonly string[];
+  user: readonly string[];
+  rules: readonly string[];
+}
+
+export const MANGLE_TABLE: SaveTable = {
+  name: "mangle",
+  base: MANGLE,
+  user: ["KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY"],
+  rules: [],
+};
+
+export const FILTER_TABLE: SaveTable = {
+  name: "filter",
+  base: ["INPUT", "FORWARD", "OUTPUT"],
+  user: [
+    "KUBE-EXTERNAL-SERVICES",
+    "KUBE-FIREWALL",
+    "KUBE-FORWARD",
+    "KUBE-KUBELET-CANARY",
+    "KUBE-NODEPORTS",
+    "KUBE-PROXY-CANARY",
+    "KUBE-PROXY-FIREWALL",
+    "KUBE-SERVICES",
+  ],
+  rules: FILTER_RULES,
+};
+
+export const NAT_BASE: readonly string[] = ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"];
+
+/** The rules of nat's built-in chains. */
+export const NAT_RULES: readonly string[] = [
+  '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
+  '-A OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
+  '-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING',
+];
+
+/** Chains of nat that are there whatever Services there are, KUBE-SERVICES apart. */
+export const NAT_FRAME: readonly (readonly [name: string, rules: readonly string[]])[] = [
+  ["KUBE-KUBELET-CANARY", []],
+  ["KUBE-MARK-MASQ", [`-A KUBE-MARK-MASQ -j MARK --set-xmark ${MASQUERADE_MARK}`]],
+  ["KUBE-NODEPORTS", []],
+  [
+    "KUBE-POSTROUTING",
+    [
+      `-A KUBE-POSTROUTING -m mark ! --mark ${MASQUERADE_MARK} -j RETURN`,
+      "-A KUBE-POSTROUTING -j MARK --set-xmark 0x4000/0x0",
+      '-A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully',
+    ],
+  ],
+  ["KUBE-PROXY-CANARY", []],
+];
+
+/** The last rule of KUBE-SERVICES. */
+export const NODE_PORTS_RULE =
+  '-A KUBE-SERVICES -m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS';
+
+/** The lines of a table; `counted` puts what stands before a rule. */
+export function tableLines(table: SaveTable, counted: (rule: string) => string): string[] {
+  return [
+    HEADER,
+    `*${table.name}`,
+    ...table.base.map((chain) => `:${chain} ACCEPT [0:0]`),
+    ...table.user.map((chain) => `:${chain} - [0:0]`),
+    ...table.rules.map(counted),
+    "COMMIT",
+    TRAILER,
+  ];
+}
+
 /** The whole save: tables mangle, filter and nat, every rule on its line, the last line ended. Equal options give equal text. */
 export function generateKubeProxyIptables(options: KubeProxyOptions): string {
   const random = seededRandom((options.seed ?? 1) + 1);
   const portals: string[] = [];
-  const chains = new Map<string, string[]>([
-    ["KUBE-KUBELET-CANARY", []],
-    ["KUBE-MARK-MASQ", [`-A KUBE-MARK-MASQ -j MARK --set-xmark ${MASQUERADE_MARK}`]],
-    ["KUBE-NODEPORTS", []],
-    [
-      "KUBE-POSTROUTING",
-      [
-        `-A KUBE-POSTROUTING -m mark ! --mark ${MASQUERADE_MARK} -j RETURN`,
-        "-A KUBE-POSTROUTING -j MARK --set-xmark 0x4000/0x0",
-        '-A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully',
-      ],
-    ],
-    ["KUBE-PROXY-CANARY", []],
-    ["KUBE-SERVICES", portals],
-  ]);
+  const chains = new Map<string, readonly string[]>([...NAT_FRAME, ["KUBE-SERVICES", portals]]);
   // Services come in the order of a Go map, which is none.
   for (const service of shuffle(kubeProxyServices(options), random)) {
     const made = serviceChains(service);
     portals.push(made.portal);
     for (const [name, rules] of made.chains) chains.set(name, rules);
   }
-  portals.push(
-    '-A KUBE-SERVICES -m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS',
-  );
-  const lines: string[] = [];
-  const counted = options.counters ?? true;
-  const rule = (text: string): void => {
-    const packets = counted && random() < 0.3 ? Math.floor(1000 ** (random() * 3)) : 0;
-    lines.push(counted ? `[${packets}:${packets * 60}] ${text}` : text);
+  portals.push(NODE_PORTS_RULE);
+  const counting = options.counters ?? true;
+  const counted = (text: string): string => {
+    const packets = counting && random() < 0.3 ? Math.floor(1000 ** (random() * 3)) : 0;
+    return counting ? `[${packets}:${packets * 60}] ${text}` : text;
   };
-  const table = (name: string, base: readonly string[], user: readonly string[], rules: Iterable<string>): void => {
-    lines.push(HEADER, `*${name}`, ...base.map((chain) => `:${chain} ACCEPT [0:0]`));
-    for (const chain of user) lines.push(`:${chain} - [0:0]`);
-    for (const text of rules) rule(text);
-    lines.push("COMMIT", TRAILER);
-  };
-  table("mangle", MANGLE, ["KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY"], []);
-  table(
-    "filter",
-    ["INPUT", "FORWARD", "OUTPUT"],
-    [
-      "KUBE-EXTERNAL-SERVICES",
-      "KUBE-FIREWALL",
-      "KUBE-FORWARD",
-      "KUBE-KUBELET-CANARY",
-      "KUBE-NODEPORTS",
-      "KUBE-PROXY-CANARY",
-      "KUBE-PROXY-FIREWALL",
-      "KUBE-SERVICES",
-    ],
-    FILTER.split("\n"),
-  );
   // iptables-nft-save prints user chains and their rules in the order of their names.
   const names = [...chains.keys()].toSorted((a, b) => (a < b ? -1 : 1));
-  table("nat", ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"], names, [
-    '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
-    '-A OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
-    '-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING',
-    ...names.flatMap((name) => chains.get(name)!),
-  ]);
+  const nat: SaveTable = {
+    name: "nat",
+    base: NAT_BASE,
+    user: names,
+    rules: [...NAT_RULES, ...names.flatMap((name) => chains.get(name)!)],
+  };
+  const lines = [MANGLE_TABLE, FILTER_TABLE, nat].flatMap((table) => tableLines(table, counted));
   return `${lines.join("\n")}\n`;
 }

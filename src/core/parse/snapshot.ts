@@ -5,11 +5,11 @@ import type { Fabric, Snapshot } from "../model/snapshot.ts";
 import { ParseError } from "../model/source.ts";
 import { CLUSTER_RESOURCES, emptyCluster, parseClusterResource } from "./cluster.ts";
 import { parseFabric } from "./fabric.ts";
-import { SaveMemories } from "./iptables/save-memory.ts";
 import { parseSnapshotJson, type SnapshotInfo } from "./snapshot-json.ts";
 import type { SnapshotFiles } from "./snapshot/aspect-reader.ts";
 import { LineReader } from "./snapshot/line-reader.ts";
 import { readNode, type NodeFolders } from "./snapshot/node.ts";
+import { SnapshotMemory } from "./snapshot/snapshot-memory.ts";
 
 export type { SnapshotFiles } from "./snapshot/aspect-reader.ts";
 
@@ -97,9 +97,9 @@ export function assembleSnapshot(files: SnapshotFiles, onProgress?: (progress: P
   const total = all.reduce((n, each) => n + 1 + each.netns.length, 0);
   const namespaces: Namespace[] = [];
   let done = 0;
-  const saves = new SaveMemories();
+  const memory = new SnapshotMemory();
   for (const each of all) {
-    const read = readNode(files, each, problems, saves, (place) => onProgress?.({ done: ++done, total, place }));
+    const read = readNode(files, each, problems, memory, (place) => onProgress?.({ done: ++done, total, place }));
     for (const namespace of read) namespaces.push(namespace);
   }
   const lines = new LineReader(files);

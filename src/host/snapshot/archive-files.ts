@@ -7,6 +7,8 @@ import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { extract, type Header } from "tar-stream";
 import type { SnapshotFiles } from "../../core/parse/snapshot.ts";
+import { ASCII_PADDING } from "../../core/parse/ascii-bytes.ts";
+import { asciiBytes, LARGE_FILE, padded } from "./ascii-file.ts";
 import { decodeText } from "./decode.ts";
 import { LARGE_TEXT, reason } from "./folder-files.ts";
 import { SnapshotError } from "./snapshot-error.ts";
@@ -63,7 +65,7 @@ async function unpack(archive: string, gzip: boolean): Promise<Map<string, Buffe
     const size = header.size ?? 0;
     if (isFile && size > constants.MAX_STRING_LENGTH)
       throw new SnapshotError(archive, `the entry ${path} is too large: ${size} bytes`);
-    const bytes = Buffer.allocUnsafeSlow(isFile ? size : 0);
+    const bytes = padded(isFile ? size : 0).subarray(0, isFile ? size : 0);
     let at = 0;
     for await (const chunk of entry as AsyncIterable<Buffer>) if (isFile) at += chunk.copy(bytes, at);
     if (isFile && at < size) throw new SnapshotError(archive, `the archive is truncated within ${path}`);
@@ -149,6 +151,12 @@ export async function archiveFiles(archive: string): Promise<SnapshotFiles> {
       const text = decodeText(found, path);
       if (text.length >= LARGE_TEXT) contents.set(path, text);
       return text;
+    },
+    ascii(path) {
+      const found = contents.get(path);
+      if (found === undefined || typeof found === "string" || found.length < LARGE_FILE) return undefined;
+      // The zeros after it were made with it.
+      return asciiBytes(Buffer.from(found.buffer, found.byteOffset, found.length + ASCII_PADDING), found.length);
     },
   };
 }

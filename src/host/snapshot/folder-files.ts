@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join, sep } from "node:path";
 import type { SnapshotFiles } from "../../core/parse/snapshot.ts";
+import { readAscii, readPart } from "./ascii-file.ts";
 import { decodeText } from "./decode.ts";
 import { SnapshotError } from "./snapshot-error.ts";
 
@@ -60,38 +61,65 @@ export function listFolder(folder: string): string[] {
 }
 
 /**
- * Of this size and above, the text of a file is kept: what was parsed from it may hold on to it anyway, as parts of a text
+ * Of this size and above, in characters, the text of a file is kept: what was parsed from it may hold on to it anyway, as parts of a text
  * are views of the whole (V8's sliced strings), and reading it again would make a second one.
  */
 export const LARGE_TEXT = 1 << 20;
 
-/** So many large texts are kept: of hundreds of nodes' rules, which are mostly the same, few are looked at again. */
-const KEPT_TEXTS = 8;
+/** So many characters of large texts are kept beside the last one: of hundreds of nodes' rules, which are mostly the same, few are looked at again. */
+const KEPT_CHARACTERS = 64_000_000;
+
+/** Large texts, the last ones read. */
+class KeptTexts {
+  private readonly texts = new Map<string, string>();
+  private characters = 0;
+
+  get(path: string): string | undefined {
+    return this.texts.get(path);
+  }
+
+  add(path: string, text: string): void {
+    this.texts.set(path, text);
+    this.characters += text.length;
+    // A Map gives its keys in the order in which they came.
+    for (const [oldest, old] of this.texts) {
+      if (this.characters <= KEPT_CHARACTERS || oldest === path) break;
+      this.texts.delete(oldest);
+      this.characters -= old.length;
+    }
+  }
+}
 
 /** The files below `folder`, read when they are asked for; a file that vanishes in between is absent. */
 export function folderFiles(folder: string): SnapshotFiles {
   const paths = new Set(listFolder(folder));
-  const large = new Map<string, string>();
+  const kept = new KeptTexts();
+  /** Large files that are known to be ASCII. */
+  const ascii = new Set<string>();
+  const reading = <T>(path: string, read: (full: string) => T): T | undefined => {
+    if (!paths.has(path)) return undefined;
+    try {
+      return read(join(folder, path));
+    } catch (error) {
+      if (errorCode(error) === "ENOENT") return undefined;
+      throw new SnapshotError(folder, `${path} cannot be read: ${reason(error)}`);
+    }
+  };
   return {
     paths: () => paths,
     read(path) {
-      if (!paths.has(path)) return undefined;
-      const kept = large.get(path);
-      if (kept !== undefined) return kept;
-      let bytes: Buffer;
-      try {
-        bytes = readFileSync(join(folder, path));
-      } catch (error) {
-        if (errorCode(error) === "ENOENT") return undefined;
-        throw new SnapshotError(folder, `${path} cannot be read: ${reason(error)}`);
-      }
+      const known = kept.get(path);
+      if (known !== undefined) return known;
+      const bytes = reading(path, (full) => readFileSync(full));
+      if (bytes === undefined) return undefined;
       const text = decodeText(bytes, path);
       if (text.length >= LARGE_TEXT) {
-        large.set(path, text);
-        // A Map gives its keys in the order in which they came.
-        for (const oldest of large.keys()) if (large.size > KEPT_TEXTS) large.delete(oldest);
+        kept.add(path, text);
+        if (text.length === bytes.length) ascii.add(path);
       }
       return text;
     },
+    ascii: (path) => reading(path, readAscii),
+    part: (path, start, end) => (ascii.has(path) ? reading(path, (full) => readPart(full, start, end)) : undefined),
   };
 }

@@ -3,106 +3,167 @@ import type { XtChain, XtTarget } from "../../model/xtables.ts";
 import { PieceTable } from "./pieces.ts";
 import { type SaveText, endsWord } from "./save-text.ts";
 
-const NONE: ReadonlySet<string> = new Set();
-
+/**
+ * Names of chains by number, in the order of their declaration. Beside another save's names (`before`) those that are the same cost little:
+ * as long as both declare the same chains in the same order, nothing is hashed.
+ */
 export class ChainNames {
-  /** In the order of their declaration. */
+  /** What is declared, by number; whoever reads the save fills it in. */
   readonly chains: XtChain[] = [];
+  /** How many names there are. */
+  count = 0;
+  /** Where the name that `numberAt` or `enter` found last ends. */
+  end = 0;
+
   private readonly text: SaveText;
-  private readonly names: PieceTable;
   /** Where each chain's name begins, and how many bytes it has. */
   private readonly starts: number[] = [];
   private readonly lengths: number[] = [];
-  private readonly jumps: XtTarget[] = [];
-  /** The chains of the save before this one, when that is remembered; what number each of these has there, -1 for none. */
-  private readonly before: ChainNames | null;
+  private readonly names: string[] = [];
+  private readonly jumps: (XtTarget | undefined)[] = [];
+  /** Numbers by name; not filled while `alike`. */
+  private readonly table: PieceTable;
+  private before: ChainNames | null;
+  /** Every chain so far has the name that the one of its number has before. */
+  private alike: boolean;
+  /** Number of each chain before, -1 for none; not filled while `alike`. */
   private readonly numbersBefore: number[] = [];
-  private known = 0;
   /** Number of the chain entered last, and of the one that a jump went to last. */
   private current = -1;
   private lastJump = -1;
-  /** Where the name that `jump` or `enter` found last ends. */
-  end = 0;
 
   /** `expected` is a guess at the number of chains; `before` are the chains of this table in another save. */
   constructor(text: SaveText, expected: number, before: ChainNames | null = null) {
     this.text = text;
     this.before = before;
-    this.names = new PieceTable(text, expected);
+    this.alike = before !== null;
+    this.table = new PieceTable(text, this.alike ? 0 : expected);
   }
 
-  /** Adds the chain whose name is text[start, end); false when it was there already. `make` is given its name. */
-  declare(start: number, end: number, make: (name: string) => XtChain): boolean {
-    const hash = this.text.hash(start, end);
-    if (this.names.find(hash, start, end) >= 0) return false;
-    this.names.add(hash, start, end);
-    const number = this.before === null ? -1 : this.before.numberOf(this.text, hash, start, end, this.chains.length);
-    const chain = make(number < 0 ? this.text.slice(start, end) : this.before!.chains[number]!.name);
-    if (number >= 0) this.known++;
-    this.numbersBefore.push(number);
-    this.chains.push(chain);
+  /** Adds the chain whose name is text[start, end) and returns its number; -1 when it was there already. */
+  declare(start: number, end: number): number {
+    const number = this.count;
+    const { before } = this;
+    if (this.alike && before?.isNamedIn(number, this.text, start, end) !== true) this.part();
+    if (this.alike) {
+      this.names.push(before!.names[number]!);
+    } else {
+      const hash = this.text.hash(start, end);
+      if (this.table.find(hash, start, end) >= 0) return -1;
+      this.table.add(hash, start, end);
+      let known = -1;
+      if (before !== null) {
+        known = before.isNamedIn(number, this.text, start, end) ? number : before.numberOf(this.text, hash, start, end);
+        this.numbersBefore.push(known);
+      }
+      this.names.push(known < 0 ? this.text.slice(start, end) : before!.names[known]!);
+    }
     this.starts.push(start);
     this.lengths.push(end - start);
-    this.jumps.push(number < 0 ? { t: "jump", chain: chain.name } : this.before!.jumps[number]!);
-    return true;
+    this.count++;
+    return number;
   }
 
-  /** The number of the chain whose name is other[start, end), most likely `guess`; -1 when there is none. */
-  private numberOf(other: SaveText, hash: number, start: number, end: number, guess: number): number {
+  /** From here on the names are not those before. */
+  private part(): void {
+    this.alike = false;
+    for (let i = 0; i < this.count; i++) {
+      const start = this.starts[i]!;
+      const end = start + this.lengths[i]!;
+      this.table.add(this.text.hash(start, end), start, end);
+      this.numbersBefore.push(i);
+    }
+  }
+
+  /** Forgets the save before, so that it need not be kept for the sake of this one. */
+  detach(): void {
+    if (this.before === null) return;
+    if (this.alike) this.part();
+    for (let i = 0; i < this.count; i++) this.jumpTo(i);
+    this.before = null;
+  }
+
+  private isNamedIn(number: number, other: SaveText, start: number, end: number): boolean {
     const length = end - start;
-    if (this.lengths[guess] === length && other.sameAs(start, this.text, this.starts[guess]!, length)) return guess;
-    return this.names.findOf(other, hash, start, end);
+    return this.lengths[number] === length && other.sameAs(start, this.text, this.starts[number]!, length);
   }
 
-  /** The number that the chain entered last has in the save before; -1 when it was not there. */
-  get currentBefore(): number {
-    return this.numbersBefore[this.current] ?? -1;
+  /** The number of the chain whose name is other[start, end); -1 when there is none. */
+  private numberOf(other: SaveText, hash: number, start: number, end: number): number {
+    if (this.alike) {
+      const number = this.before!.numberOf(other, hash, start, end);
+      return number < this.count ? number : -1;
+    }
+    return other === this.text ? this.table.find(hash, start, end) : this.table.findOf(other, hash, start, end);
   }
 
-  /** Number of the chain entered last. */
-  get currentNumber(): number {
-    return this.current;
+  nameOf(number: number): string {
+    return this.names[number]!;
+  }
+
+  /** The number that a chain has in the save before; -1 when it was not there. */
+  numberBefore(number: number): number {
+    if (this.before === null) return -1;
+    return this.alike ? number : this.numbersBefore[number]!;
   }
 
   /** Names of the chains of the save before that this one does not declare. */
   missing(): ReadonlySet<string> {
-    const { before } = this;
-    if (before === null || this.known === before.chains.length) return NONE;
+    if (this.before === null) return new Set();
+    if (this.alike) return new Set(this.before.names.slice(this.count));
     const here = new Set(this.numbersBefore);
-    return new Set(before.chains.filter((_, number) => !here.has(number)).map((chain) => chain.name));
+    return new Set(this.before.names.filter((_, number) => !here.has(number)));
   }
 
-  /** The chain with the name text[start, end). */
-  find(start: number, end: number): XtChain | undefined {
-    return this.chains[this.names.find(this.text.hash(start, end), start, end)];
+  /** Names of the chains that the save before does not declare. */
+  added(): string[] {
+    return this.names.filter((_, number) => this.numberBefore(number) < 0);
   }
 
-  /** The jump to the chain whose name is the word at `start`, one object for all rules; moves `end`. */
-  jump(start: number): XtTarget | undefined {
+  /** The name of the chain that is called text[start, end); undefined when there is none. */
+  find(start: number, end: number): string | undefined {
+    return this.names[this.numberOf(this.text, this.text.hash(start, end), start, end)];
+  }
+
+  /** The number of the chain whose name is the word at `start`, -1 for none; moves `end`. Quickest for that of the last call. */
+  numberAt(start: number): number {
     if (!this.isNamed(this.lastJump, start)) this.lastJump = this.lookUp(start);
-    return this.jumps[this.lastJump];
+    return this.lastJump;
+  }
+
+  /** The jump to a chain, one object for all rules. */
+  jumpTo(number: number): XtTarget {
+    let jump = this.jumps[number];
+    if (jump === undefined) {
+      const known = this.numberBefore(number);
+      jump = known < 0 ? { t: "jump", chain: this.names[number]! } : this.before!.jumpTo(known);
+      // Filled up to here: an array with holes would be slow.
+      while (this.jumps.length < number) this.jumps.push(undefined);
+      this.jumps[number] = jump;
+    }
+    return jump;
   }
 
   /**
-   * The chain whose name is the word at `start`; moves `end`. Quickest for that of the last call and for the one declared after it: a
-   * save prints the chains' rules in the order of their declaration.
+   * The number of the chain whose name is the word at `start`, -1 for none; moves `end`. Quickest for that of the last call and for the one
+   * declared after it: a save prints the chains' rules in the order of their declaration.
    */
-  enter(start: number): XtChain | undefined {
+  enter(start: number): number {
     if (!this.isNamed(this.current, start)) {
       this.current = this.isNamed(this.current + 1, start) ? this.current + 1 : this.lookUp(start);
     }
-    return this.chains[this.current];
+    return this.current;
   }
 
   private lookUp(start: number): number {
     this.end = this.text.wordEnd(start);
-    return this.names.find(this.text.hash(start, this.end), start, this.end);
+    return this.numberOf(this.text, this.text.hash(start, this.end), start, this.end);
   }
 
-  private isNamed(place: number, start: number): boolean {
-    if (place < 0 || place >= this.starts.length) return false;
-    const length = this.lengths[place]!;
+  private isNamed(number: number, start: number): boolean {
+    if (number < 0 || number >= this.count) return false;
+    const length = this.lengths[number]!;
     this.end = start + length;
-    return endsWord(this.text.bytes[this.end]!) && this.text.same(start, this.starts[place]!, length);
+    return endsWord(this.text.bytes[this.end]!) && this.text.same(start, this.starts[number]!, length);
   }
 }

@@ -24,15 +24,23 @@ export class Ip4Reader {
     return this.end;
   }
 
-  /** `A.B.C.D/LENGTH` at `at`; null for any other form. */
-  prefix(at: number): Prefix | null {
-    if (!this.scan(at) || this.separator !== SLASH || this.number > 32) return null;
+  /** Whether `A.B.C.D/LENGTH` stands at `at`. */
+  scanPrefix(at: number): boolean {
+    return this.scan(at) && this.separator === SLASH && this.number <= 32;
+  }
+
+  /** The prefix that scanPrefix found. */
+  prefix(): Prefix {
     return { ip: this.ip(this.word & maskWord(this.number, 0)), len: this.number };
   }
 
-  /** `A.B.C.D:PORT` at `at`; null for any other form. */
-  natRange(at: number): NatRange | null {
-    if (!this.scan(at) || this.separator !== COLON) return null;
+  /** Whether `A.B.C.D:PORT` stands at `at`. */
+  scanNatRange(at: number): boolean {
+    return this.scan(at) && this.separator === COLON;
+  }
+
+  /** The address and port that scanNatRange found. */
+  natRange(): NatRange {
     let ports = this.ports.get(this.number);
     if (ports === undefined) {
       ports = [this.number, this.number];

@@ -47,29 +47,49 @@ export class RuleReader {
   private readonly ip4: Ip4Reader;
   private readonly matchPieces: PieceTable;
   private readonly matchesOf: (readonly XtMatch[])[] = [];
-  private targetPieces: PieceTable;
-  private targetOf: XtTarget[] = [];
-  private chains: ChainNames;
+  /** Where each match's piece stood when it was met first, and its length; 0 for one that has a newline. */
+  private readonly matchStarts: number[] = [];
+  private readonly matchLengths: number[] = [];
+  /** The piece that came after each piece the last time, -1 for none; rules repeat in patterns. */
+  private readonly followers: number[] = [];
+  private lastPiece = -1;
+  private readonly targetPieces: PieceTable;
+  private readonly targetOf: XtTarget[] = [];
+  private readonly chains: ChainNames;
+  /** Whether objects are made of what is read. */
+  private making = true;
   /** The comment read last, and where its text stands: rules of one chain often have the same. */
   private comment: XtMatch = { m: "comment", text: "" };
   private commentStart = 0;
-  private commentLength = 0;
+  /** Before the first comment: longer than any text, so that none is the same. */
+  private commentLength = Number.MAX_SAFE_INTEGER;
+  /** Comments by their text: rules of a Service's endpoints, which stand far from each other, have the same. */
+  private readonly comments: PieceTable;
+  private readonly commentOf: XtMatch[] = [];
 
-  constructor(text: SaveText, v6: boolean) {
+  /** Reads rules of the table whose chains are `chains`, ip6tables' when `v6`. */
+  constructor(text: SaveText, v6: boolean, chains: ChainNames) {
     this.text = text;
     this.bytes = text.bytes;
     this.v6 = v6;
+    this.chains = chains;
     this.ip4 = new Ip4Reader(text);
+    this.comments = new PieceTable(text, 0);
     this.matchPieces = new PieceTable(text, 0);
     this.targetPieces = new PieceTable(text, 0);
-    this.chains = new ChainNames(text, 0);
   }
 
-  /** Begins a table: jumps of its rules are to `chains`. */
-  table(chains: ChainNames): void {
-    this.chains = chains;
-    this.targetPieces = new PieceTable(this.text, 0);
-    this.targetOf = [];
+  /**
+   * As `read`, without what it leaves in `matches` and `target`: several times cheaper, as nothing is made. Throws Malformed for the same
+   * rules.
+   */
+  check(at: number): number {
+    this.making = false;
+    try {
+      return this.read(at);
+    } finally {
+      this.making = true;
+    }
   }
 
   /**
@@ -109,10 +129,11 @@ export class RuleReader {
 
   /** `-s A.B.C.D/LENGTH`; -1 for any other form. */
   private readNetwork(dash: number, not: boolean, letter: number): number {
-    const prefix = this.v6 ? null : this.ip4.prefix(dash + 3);
-    if (prefix === null || !endsWord(this.bytes[this.ip4.position]!)) return -1;
-    this.matches[this.count++] = { m: letter === s ? "src" : "dst", not, prefix };
-    return this.ip4.position;
+    if (this.v6 || !this.ip4.scanPrefix(dash + 3)) return -1;
+    const end = this.ip4.position;
+    if (!endsWord(this.bytes[end]!)) return -1;
+    if (this.making) this.matches[this.count++] = { m: letter === s ? "src" : "dst", not, prefix: this.ip4.prefix() };
+    return end;
   }
 
   /** `-m comment --comment "…"` without escapes and control characters; -1 for any other form. */
@@ -120,20 +141,61 @@ export class RuleReader {
     const { text, bytes } = this;
     if (not || !text.has(COMMENT, dash)) return -1;
     const from = dash + COMMENT.length;
+    const again = from + this.commentLength;
+    // The last comment with the quote after it.
+    if (again < text.length && endsWord(bytes[again + 1]!) && text.same(from, this.commentStart, again + 1 - from)) {
+      if (this.making) this.matches[this.count++] = this.comment;
+      return again + 1;
+    }
     const close = text.plainEnd(from);
     if (bytes[close] !== QUOTE || !endsWord(bytes[close + 1]!)) return -1;
-    const length = close - from;
-    if (length !== this.commentLength || !text.same(from, this.commentStart, length)) {
-      this.comment = { m: "comment", text: text.slice(from, close) };
-      this.commentStart = from;
-      this.commentLength = length;
+    if (!this.making) return close + 1;
+    const hash = text.hash(from, close);
+    let piece = this.comments.find(hash, from, close);
+    if (piece < 0) {
+      piece = this.comments.add(hash, from, close);
+      this.commentOf.push({ m: "comment", text: text.slice(from, close) });
     }
+    this.comment = this.commentOf[piece]!;
+    this.commentStart = from;
+    this.commentLength = close - from;
     this.matches[this.count++] = this.comment;
     return close + 1;
   }
 
+  /** Whether a piece that goes up to `at` ends there: at the end of the line, or before the next single-letter option. */
+  private endsPiece(at: number): boolean {
+    const { bytes } = this;
+    const code = bytes[at];
+    if (code !== SPACE) return code === NEWLINE || at === this.text.length;
+    const dash = bytes[at + 1] === BANG && bytes[at + 2] === SPACE ? at + 3 : at + 1;
+    return bytes[dash] === DASH && isLetter(bytes[dash + 1]!) && endsWord(bytes[dash + 2]!);
+  }
+
+  /** The piece at `start` when it is the one that came after the last piece before; its end, or -1. */
+  private readExpected(start: number): number {
+    const { text } = this;
+    const piece = this.lastPiece < 0 ? -1 : this.followers[this.lastPiece]!;
+    if (piece < 0) return -1;
+    const length = this.matchLengths[piece]!;
+    const end = start + length;
+    if (length === 0 || end > text.length || !text.same(start, this.matchStarts[piece]!, length)) return -1;
+    if (!this.endsPiece(end)) return -1;
+    this.takePiece(piece);
+    return end;
+  }
+
+  private takePiece(piece: number): void {
+    this.lastPiece = piece;
+    if (!this.making) return;
+    const found = this.matchesOf[piece]!;
+    for (let k = 0; k < found.length; k++) this.matches[this.count++] = found[k]!;
+  }
+
   private readMatch(start: number, not: boolean, letter: number): number {
-    const { bytes, text } = this;
+    const expected = this.readExpected(start);
+    if (expected >= 0) return expected;
+    const { bytes, text, newlines } = this;
     let i = not ? start + 4 : start + 2;
     for (; bytes[i] !== NEWLINE && bytes[i] !== 0; i++) {
       if (bytes[i] !== SPACE) continue;
@@ -153,9 +215,12 @@ export class RuleReader {
       const made = this.makeMatches(text.slice(not ? start + 5 : start + 3, end), not, letter);
       piece = this.matchPieces.add(hash, start, end);
       this.matchesOf.push(made);
+      this.matchStarts.push(start);
+      this.matchLengths.push(this.newlines === newlines ? end - start : 0);
+      this.followers.push(-1);
     }
-    const found = this.matchesOf[piece]!;
-    for (let k = 0; k < found.length; k++) this.matches[this.count++] = found[k]!;
+    if (this.lastPiece >= 0) this.followers[this.lastPiece] = piece;
+    this.takePiece(piece);
     return i;
   }
 
@@ -204,10 +269,10 @@ export class RuleReader {
         const end = this.readDnat(start);
         if (end >= 0) return end;
       }
-      const jump = this.chains.jump(name);
+      const number = this.chains.numberAt(name);
       const end = this.chains.end;
-      if (jump !== undefined && bytes[end] !== SPACE) {
-        this.target = jump;
+      if (number >= 0 && bytes[end] !== SPACE) {
+        if (this.making) this.target = this.chains.jumpTo(number);
         return end;
       }
     }
@@ -217,11 +282,12 @@ export class RuleReader {
   /** `-j DNAT --to-destination A.B.C.D:PORT`; -1 for any other form. */
   private readDnat(start: number): number {
     if (this.v6 || !this.text.has(DNAT, start)) return -1;
-    const range = this.ip4.natRange(start + DNAT.length);
+    if (!this.ip4.scanNatRange(start + DNAT.length)) return -1;
     const end = this.ip4.position;
     const after = this.bytes[end]!;
-    if (range === null || after === SPACE || !endsWord(after)) return -1;
-    this.target = { t: "dnat", range, random: false, randomFully: false, persistent: false };
+    if (after === SPACE || !endsWord(after)) return -1;
+    if (this.making)
+      this.target = { t: "dnat", range: this.ip4.natRange(), random: false, randomFully: false, persistent: false };
     return end;
   }
 
@@ -248,7 +314,7 @@ export class RuleReader {
     if (name === "") throw new Malformed(`${goto ? "-g" : "-j"}: expected a target`);
     const chain = this.chains.find(start, this.text.wordEnd(start));
     if (chain !== undefined) {
-      if (words.length === 0) return { t: goto ? "goto" : "jump", chain: chain.name };
+      if (words.length === 0) return { t: goto ? "goto" : "jump", chain };
       throw new Malformed(`expected the end of the line after chain ${name}, found ${shorten(words.join(" "))}`);
     }
     // No extension is named with small letters or `-`, so such a name can only be a chain's.

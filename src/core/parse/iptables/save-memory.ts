@@ -1,27 +1,81 @@
 /**
  * What reading one node's save teaches for the next: nodes of one cluster have nearly the same chains. A chain that stands there byte for
- * byte as in the save before is not read again; its rules are that one's.
+ * byte as in the save before is not read again; its rules are that one's. Of other chains, neither are rules that stand there but for their
+ * counters.
  */
-import type { XtRule } from "../../model/xtables.ts";
+import type { XtChain, XtRule } from "../../model/xtables.ts";
 import type { ChainNames } from "./chain-names.ts";
+import { NEWLINE, OPEN_BRACKET, SPACE } from "./characters.ts";
+import { PieceTable } from "./pieces.ts";
 import type { SaveText } from "./save-text.ts";
+import type { SharedChain } from "./shared-chain.ts";
 
 /** Where the rules of a chain stand in the save that was read. */
 export interface Block {
   /** From the first byte of its first line to that after its last newline. */
   start: number;
   end: number;
-  /** Line of its first rule, as `rules` have it. */
+  /** Line of its first rule, as the rules of `chain` have it. */
   line: number;
-  /** Lines that it takes. */
+  /** Lines that it takes, and rules that it has. */
   lines: number;
-  rules: readonly XtRule[];
+  count: number;
+  /** Has the rules. */
+  chain: XtChain;
+  /** The chains of other saves that have these rules on other lines. */
+  others: SharedChain[];
 }
 
-export interface TableMemory {
-  names: ChainNames;
+/** What is learned of one table. */
+export class TableMemory {
+  readonly names: ChainNames;
   /** By the chain's number; absent for a chain whose rules do not stand together. */
-  blocks: (Block | undefined)[];
+  readonly blocks: (Block | undefined)[] = [];
+  private readonly text: SaveText;
+  private index: { pieces: PieceTable; places: { block: Block; rule: number }[] } | null = null;
+
+  constructor(text: SaveText, names: ChainNames) {
+    this.text = text;
+    this.names = names;
+  }
+
+  /** The rule whose line, after its counters, is other[start, end); undefined when there is none. */
+  rule(other: SaveText, start: number, end: number): XtRule | undefined {
+    const { pieces, places } = (this.index ??= this.makeIndex());
+    const place = places[pieces.findOf(other, other.hash(start, end), start, end)];
+    return place?.block.chain.rules[place.rule];
+  }
+
+  private makeIndex(): { pieces: PieceTable; places: { block: Block; rule: number }[] } {
+    const { text } = this;
+    const places: { block: Block; rule: number }[] = [];
+    const pieces = new PieceTable(text, 0);
+    for (const block of this.blocks) {
+      // Where a comment has a newline, lines are not rules.
+      if (block === undefined || block.lines !== block.count) continue;
+      let at = block.start;
+      for (let rule = 0; rule < block.count; rule++) {
+        const start = afterCounters(text, at);
+        const end = text.lineEnd(start);
+        const hash = text.hash(start, end);
+        if (pieces.find(hash, start, end) < 0) {
+          pieces.add(hash, start, end);
+          places.push({ block, rule });
+        }
+        at = end + 1;
+      }
+    }
+    return { pieces, places };
+  }
+}
+
+/** Where the rule whose line begins at `line` begins itself. */
+export function afterCounters(text: SaveText, line: number): number {
+  const { bytes } = text;
+  if (bytes[line] !== OPEN_BRACKET) return line;
+  let i = line;
+  while (i < text.length && bytes[i] !== SPACE && bytes[i] !== NEWLINE) i++;
+  return i + 1;
 }
 
 /** A save smaller than this is not worth remembering, in characters. */
@@ -34,13 +88,8 @@ export class SaveMemory {
   /** Remembers a save that was read whole, unless most of it was known already. `known`: bytes that were. */
   learn(text: SaveText, tables: Map<string, TableMemory>, known: number): void {
     if (text.length < WORTH || known * 2 > text.length) return;
+    for (const { names } of tables.values()) names.detach();
     this.text = text;
     this.tables = tables;
   }
-}
-
-/** What is remembered of saves, by family. */
-export class SaveMemories {
-  readonly ip = new SaveMemory();
-  readonly ip6 = new SaveMemory();
 }

@@ -2,10 +2,8 @@
  * The bytes of a save. Comparing and hashing four bytes at a time is several times faster than charCodeAt, which looks at the kind of
  * string for every character; that pays for the copy.
  */
+import { ASCII_PADDING, type AsciiBytes } from "../ascii-bytes.ts";
 import { BACKSLASH, NEWLINE, QUOTE, SPACE } from "./characters.ts";
-
-/** Zeros after the text: any Literal can be looked for at any place of it, and a zero says that it ends. */
-const PADDING = 64;
 
 /** ASCII text to compare with, as the words and bytes that SaveText.has reads. */
 export class Literal {
@@ -24,38 +22,49 @@ export class Literal {
 }
 
 export class SaveText {
-  /** UTF-8, with zeros after `length`. */
+  /** UTF-8, with zeros after `length`, so many that any Literal can be looked for at any place of it; a zero says that the text ends. */
   readonly bytes: Uint8Array;
   readonly length: number;
-  /** The text, when its characters are its bytes and slices may be views of it; a slice then costs no decoding. */
-  private readonly ascii: string | null;
+  /** What gives slices when every character is a byte: then they need no decoding. */
+  private readonly ascii: { slice(start: number, end: number): string } | null;
   private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   private readonly view: DataView;
 
   /**
-   * `detached`: slices are texts of their own. Otherwise they are views of the whole (V8's sliced strings), which costs less and keeps the
+   * `detached`: slices are texts of their own. Otherwise they may be views of the whole (V8's sliced strings), which costs less and keeps the
    * whole in memory.
    */
-  constructor(text: string, detached = false) {
-    const encoder = new TextEncoder();
-    const bytes = new Uint8Array(text.length + PADDING);
-    const { read, written } = encoder.encodeInto(text, bytes);
-    if (read === text.length && written === text.length) {
-      this.bytes = bytes;
+  constructor(text: string | AsciiBytes, detached = false) {
+    if (typeof text !== "string") {
+      this.bytes = text.bytes;
       this.length = text.length;
-      this.ascii = detached ? null : text;
+      this.ascii = text;
     } else {
-      const encoded = encoder.encode(text);
-      this.bytes = new Uint8Array(encoded.length + PADDING);
-      this.bytes.set(encoded);
-      this.length = encoded.length;
-      this.ascii = null;
+      const encoder = new TextEncoder();
+      const bytes = new Uint8Array(text.length + ASCII_PADDING);
+      const { read, written } = encoder.encodeInto(text, bytes);
+      if (read === text.length && written === text.length) {
+        this.bytes = bytes;
+        this.length = text.length;
+        this.ascii = detached ? null : text;
+      } else {
+        const encoded = encoder.encode(text);
+        this.bytes = new Uint8Array(encoded.length + ASCII_PADDING);
+        this.bytes.set(encoded);
+        this.length = encoded.length;
+        this.ascii = null;
+      }
     }
-    this.view = new DataView(this.bytes.buffer);
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
   }
 
   slice(start: number, end: number): string {
     return this.ascii !== null ? this.ascii.slice(start, end) : this.decoder.decode(this.bytes.subarray(start, end));
+  }
+
+  /** Four bytes as one number, the first the most significant. */
+  word(at: number): number {
+    return this.view.getInt32(at);
   }
 
   /** Whether the `length` bytes at `a` and at `b` are the same. */

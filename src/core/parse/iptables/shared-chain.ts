@@ -3,7 +3,7 @@ import type { XtChain, XtRule } from "../../model/xtables.ts";
 
 /**
  * Rules are copied with their own lines when they are first asked for: in a large cluster hundreds of nodes have the same chains, and few
- * of them are ever looked at.
+ * of them are ever looked at. Nodes whose chain stands on the same lines have one object.
  */
 export class SharedChain implements XtChain {
   readonly name: string;
@@ -11,12 +11,12 @@ export class SharedChain implements XtChain {
   readonly policy: XtChain["policy"];
   packets: number;
   bytes: number;
-  private readonly original: readonly XtRule[];
   /** What is added to the lines of the originals. */
-  private readonly shift: number;
+  readonly shift: number;
+  private readonly original: { readonly rules: readonly XtRule[] };
   private own: XtRule[] | null = null;
 
-  constructor(chain: XtChain, original: readonly XtRule[], shift: number) {
+  constructor(chain: XtChain, original: { readonly rules: readonly XtRule[] }, shift: number) {
     this.name = chain.name;
     this.line = chain.line;
     this.policy = chain.policy;
@@ -28,6 +28,8 @@ export class SharedChain implements XtChain {
 
   get rules(): XtRule[] {
     const { shift } = this;
-    return (this.own ??= this.original.map((rule) => (shift === 0 ? rule : { ...rule, line: rule.line + shift })));
+    return (this.own ??= this.original.rules.map((rule) =>
+      shift === 0 ? rule : { ...rule, line: rule.line + shift },
+    ));
   }
 }

@@ -1,10 +1,11 @@
 /** Reads the files of one namespace, and says of each aspect that could not be had why. */
 import type { Aspect } from "../../model/namespace.ts";
 import { ParseError } from "../../model/source.ts";
+import type { AsciiBytes } from "../ascii-bytes.ts";
 import type { CommandRecord } from "../commands.ts";
 import { failureMeans, failureText, kernelHasNone, wasInterrupted } from "./failure.ts";
-import type { SaveMemories } from "../iptables/save-memory.ts";
 import type { NodeFacts } from "./node-facts.ts";
+import type { SnapshotMemory } from "./snapshot-memory.ts";
 
 /** The files of a snapshot. */
 export interface SnapshotFiles {
@@ -12,6 +13,10 @@ export interface SnapshotFiles {
   paths(): Iterable<string>;
   /** The text of a file; undefined when there is none. Throws ParseError when it is no text. */
   read(path: string): string | undefined;
+  /** A large ASCII file as its bytes; undefined for any other, of which `read` tells. */
+  ascii?(path: string): AsciiBytes | undefined;
+  /** Characters `start` to before `end` of a large ASCII file that was read before; undefined for any other. */
+  part?(path: string, start: number, end: number): string | undefined;
 }
 
 /** What of one node serves all of its namespaces. */
@@ -22,8 +27,8 @@ export interface NodeContext {
   commands: ReadonlyMap<string, CommandRecord> | null;
   facts: NodeFacts;
   problems: ParseError[];
-  /** What is learned from each node's iptables rules for the next. */
-  saves: SaveMemories;
+  /** What is learned from each file for the next. */
+  memory: SnapshotMemory;
 }
 
 /** `json`: the command prints something even when there is nothing. `text`: it then prints nothing. */
@@ -38,6 +43,12 @@ function utf8Length(text: string): number {
     if (c > 0x7f) length += c > 0x7ff && (c < 0xd800 || c > 0xdfff) ? 2 : 1;
   }
   return length;
+}
+
+/** Whether there is nothing but white space, as trim() has it. */
+function isBlank({ bytes, length }: AsciiBytes): boolean {
+  for (let i = 0; i < length; i++) if (bytes[i] !== 32 && (bytes[i]! < 9 || bytes[i]! > 13)) return false;
+  return true;
 }
 
 export class AspectReader {
@@ -84,13 +95,32 @@ export class AspectReader {
    */
   text(aspect: Aspect, name: string, format: Format): string | undefined {
     const text = this.guard(aspect, () => this.context.files.read(this.path(name)));
-    if (this.missing.has(aspect)) return undefined;
     const blank = text === undefined || text.trim() === "";
+    return this.usable(aspect, name, format, text, blank, () => utf8Length(text ?? ""));
+  }
+
+  /** As `text`, as bytes where the files give them. */
+  private save(aspect: Aspect, name: string): string | AsciiBytes | undefined {
+    const bytes = this.guard(aspect, () => this.context.files.ascii?.(this.path(name)));
+    if (bytes === undefined) return this.text(aspect, name, "text");
+    return this.usable(aspect, name, "text", bytes, isBlank(bytes), () => bytes.length);
+  }
+
+  /** `content`, if the command that printed it ended well and all of it is there. `length` is that of the file in bytes. */
+  private usable<T>(
+    aspect: Aspect,
+    name: string,
+    format: Format,
+    content: T | undefined,
+    blank: boolean,
+    length: () => number,
+  ): T | undefined {
+    if (this.missing.has(aspect)) return undefined;
     const record = this.record(name);
     if (record !== undefined && record.exit !== 0) {
       const means = failureMeans(aspect, record, this.context.facts);
       if (means === "empty") return undefined;
-      if (means === "usable" && !blank) return text;
+      if (means === "usable" && !blank) return content;
       this.missing.set(aspect, failureText(record));
       return undefined;
     }
@@ -99,12 +129,11 @@ export class AspectReader {
       return undefined;
     }
     const printed = record?.bytes ?? null;
-    const length = printed === null ? null : utf8Length(text ?? "");
-    if (record !== undefined && printed !== length) {
-      this.missing.set(aspect, `${name} has ${length} bytes, but ${record.command} printed ${printed}`);
+    if (record !== undefined && printed !== null && printed !== length()) {
+      this.missing.set(aspect, `${name} has ${length()} bytes, but ${record.command} printed ${printed}`);
       return undefined;
     }
-    if (!blank) return text;
+    if (!blank) return content;
     if (kernelHasNone(aspect, this.context.facts)) return undefined;
     if (record === undefined) this.missing.set(aspect, `${name} was not recorded`);
     else if (format === "json")
@@ -120,5 +149,11 @@ export class AspectReader {
     const text = this.text(aspect, name, format);
     if (text === undefined) return none;
     return this.guard(aspect, () => parse(text, this.path(name))) ?? none;
+  }
+
+  /** As `read` of a text, for what can be parsed from bytes. */
+  readSave<T>(aspect: Aspect, name: string, parse: (text: string | AsciiBytes, file: string) => T): T | undefined {
+    const text = this.save(aspect, name);
+    return text === undefined ? undefined : this.guard(aspect, () => parse(text, this.path(name)));
   }
 }

@@ -3,8 +3,9 @@ import type { Aspect } from "../../model/namespace.ts";
 import type { NftJson, NftRuleset, NftTable } from "../../model/nftables.ts";
 import { ParseError } from "../../model/source.ts";
 import type { XtRuleset } from "../../model/xtables.ts";
+import type { AsciiBytes } from "../ascii-bytes.ts";
 import { parseIptablesSave } from "../iptables-save.ts";
-import type { SaveMemories } from "../iptables/save-memory.ts";
+import type { SnapshotMemory } from "./snapshot-memory.ts";
 import type { AspectReader } from "./aspect-reader.ts";
 
 /** The tables that iptables has, and what it calls its base chains (iptables/nft.c, xtables_ipv4). */
@@ -94,28 +95,32 @@ function compareWithNft(
  * iptables-save's own header and does not end with its own last line (xtables-save.c and iptables-save.c print both for
  * every table, or nothing at all). A cut right between two tables cannot be seen here.
  */
-function parseWhole(text: string, file: string, family: "ip" | "ip6", saves: SaveMemories): XtRuleset {
-  const ruleset = parseIptablesSave(text, file, family, saves[family]);
-  const end = text.endsWith("\n") ? text.length - 1 : text.length;
-  const last = text.slice(text.lastIndexOf("\n", end - 1) + 1, end);
-  const ended = last.startsWith("# Completed on ") || last.startsWith("# Table `") || !text.startsWith("# ");
-  if (end < text.length && ended) return ruleset;
+function parseWhole(text: string | AsciiBytes, file: string, family: "ip" | "ip6", memory: SnapshotMemory): XtRuleset {
+  const ruleset = parseIptablesSave(text, file, family, memory[family]);
+  // A line of it is short: these are enough to hold the last one.
+  const tail = text.slice(Math.max(0, text.length - 1000), text.length);
+  const end = tail.endsWith("\n") ? tail.length - 1 : tail.length;
+  const last = tail.slice(tail.lastIndexOf("\n", end - 1) + 1, end);
+  const ended = last.startsWith("# Completed on ") || last.startsWith("# Table `") || text.slice(0, 2) !== "# ";
+  if (end < tail.length && ended) return ruleset;
+  const before = text.slice(0, text.length - tail.length + end);
   throw new ParseError(
-    { file, line: text.slice(0, end).split("\n").length },
+    { file, line: before.split("\n").length },
     "cut off: not the last line that iptables-save prints",
   );
 }
 
 function readFamily(reader: AspectReader, names: Names, nft: NftRuleset | null): XtRuleset[] {
-  const parse = (text: string, file: string): XtRuleset => parseWhole(text, file, names.family, reader.context.saves);
-  const saved = reader.read<XtRuleset | undefined>(names.aspect, names.file, "text", undefined, parse);
+  const parse = (text: string | AsciiBytes, file: string): XtRuleset =>
+    parseWhole(text, file, names.family, reader.context.memory);
+  const saved = reader.readSave(names.aspect, names.file, parse);
   // Only the nf_tables one speaks of incompatible tables, and it does so before any header.
   if (saved?.incompatible !== undefined) saved.backend = "nft";
   let legacy: XtRuleset | undefined;
   if (saved?.backend === "legacy" && saved.tables.length > 0) {
     // `iptables` is the legacy one here: its save is the legacy ruleset, which must not count twice.
   } else {
-    legacy = reader.read<XtRuleset | undefined>(names.legacyAspect, names.legacyFile, "text", undefined, parse);
+    legacy = reader.readSave(names.legacyAspect, names.legacyFile, parse);
     const absent = legacy === undefined;
     if (
       absent &&

@@ -8,10 +8,13 @@ const STRIDE = 256;
 /** Characters of text that are kept for the next look-up, beyond the file last asked for. */
 const KEPT = 16_000_000;
 
+/** Parts of files that are kept, of STRIDE lines each. */
+const PARTS = 256;
+
 interface Indexed {
   text: string;
   /** Offsets of lines 1, 1 + STRIDE, … */
-  offsets: number[];
+  offsets: readonly number[];
 }
 
 function indexLines(text: string): number[] {
@@ -23,11 +26,26 @@ function indexLines(text: string): number[] {
   return offsets;
 }
 
+/** The line that begins `skip` lines after `start`; empty when there is none. */
+function lineFrom(text: string, start: number, skip: number): string {
+  let at = start;
+  for (let i = 0; i < skip; i++) {
+    const end = text.indexOf("\n", at);
+    if (end < 0) return "";
+    at = end + 1;
+  }
+  const end = text.indexOf("\n", at);
+  return text.slice(at, end < 0 ? text.length : end);
+}
+
 export class LineReader {
   private readonly files: SnapshotFiles;
   /** Files that were asked for, the last one last. */
   private readonly recent = new Map<string, Indexed>();
   private kept = 0;
+  /** Offsets and length of files that were asked for and are too large to be kept. */
+  private readonly known = new Map<string, { offsets: readonly number[]; length: number }>();
+  private readonly parts = new Map<string, string>();
 
   constructor(files: SnapshotFiles) {
     this.files = files;
@@ -40,17 +58,32 @@ export class LineReader {
 
   /** Line `number`, from 1, of a file, without its line end; empty when there is none. */
   line(file: string, number: number): string {
+    const stride = Math.floor((number - 1) / STRIDE);
+    const skip = (number - 1) % STRIDE;
+    const part = this.recent.has(file) ? undefined : this.part(file, stride);
+    if (part !== undefined) return lineFrom(part, 0, skip);
     const found = this.indexed(file);
-    const offset = found?.offsets[Math.floor((number - 1) / STRIDE)];
-    if (found === undefined || offset === undefined) return "";
-    let start = offset;
-    for (let skip = (number - 1) % STRIDE; skip > 0; skip--) {
-      const end = found.text.indexOf("\n", start);
-      if (end < 0) return "";
-      start = end + 1;
+    const offset = found?.offsets[stride];
+    return found === undefined || offset === undefined ? "" : lineFrom(found.text, offset, skip);
+  }
+
+  /** The lines of one stride of a file that was read before; undefined where files are read as a whole. */
+  private part(file: string, stride: number): string | undefined {
+    const known = this.known.get(file);
+    const start = known?.offsets[stride];
+    if (known === undefined || start === undefined) return undefined;
+    const key = `${stride} ${file}`;
+    let part = this.parts.get(key);
+    if (part === undefined) {
+      part = this.files.part?.(file, start, known.offsets[stride + 1] ?? known.length);
+      if (part === undefined) return undefined;
+      this.parts.set(key, part);
+      for (const oldest of this.parts.keys()) {
+        if (this.parts.size <= PARTS) break;
+        this.parts.delete(oldest);
+      }
     }
-    const end = found.text.indexOf("\n", start);
-    return found.text.slice(start, end < 0 ? found.text.length : end);
+    return part;
   }
 
   private readText(file: string): string | undefined {
@@ -67,13 +100,14 @@ export class LineReader {
     if (found === undefined) {
       const text = this.readText(file);
       if (text === undefined) return undefined;
-      found = { text, offsets: indexLines(text) };
+      found = { text, offsets: this.known.get(file)?.offsets ?? indexLines(text) };
       this.kept += text.length;
     } else this.recent.delete(file);
     this.recent.set(file, found);
     for (const [name, old] of this.recent) {
       if (this.kept <= KEPT || name === file) break;
       this.recent.delete(name);
+      this.known.set(name, { offsets: old.offsets, length: old.text.length });
       this.kept -= old.text.length;
     }
     return found;

@@ -72,7 +72,10 @@ export function readSysctls(reader: AspectReader): Sysctls {
   const file = reader.path("sysctl.txt");
   const none: Sysctls = { file, values: new Map() };
   // `sysctl -a` always prints something, as commands with JSON do.
-  const sysctls = reader.read("sysctl", "sysctl.txt", "json", none, parseSysctl);
+  const { memory } = reader.context;
+  const sysctls = reader.read("sysctl", "sysctl.txt", "json", none, (text, path) =>
+    parseSysctl(text, path, memory.sysctls),
+  );
   if (!sysctls.values.has(LAST_SYSCTL) && !reader.missing.has("sysctl"))
     reader.missing.set("sysctl", `${file} is not whole: it lacks ${LAST_SYSCTL}, which every kernel has`);
   return sysctls;

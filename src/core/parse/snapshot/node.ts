@@ -2,13 +2,14 @@
 import type { Namespace, NamespaceId } from "../../model/namespace.ts";
 import { ParseError } from "../../model/source.ts";
 import type { Sysctls } from "../../model/sysctl.ts";
+import type { AsciiBytes } from "../ascii-bytes.ts";
 import { parseCommands, type CommandRecord } from "../commands.ts";
-import type { SaveMemories } from "../iptables/save-memory.ts";
 import { parseNetns, type NetnsInfo } from "../netns.ts";
 import { AspectReader, type NodeContext, type SnapshotFiles } from "./aspect-reader.ts";
 import { SAVE_FILES } from "./iptables-rulesets.ts";
 import { readNamespace, readSysctls } from "./namespace.ts";
 import { NO_FACTS, nodeFacts } from "./node-facts.ts";
+import type { SnapshotMemory } from "./snapshot-memory.ts";
 
 /** A node's folders under nodes/NODE: `netns` by folder name, in order. */
 export interface NodeFolders {
@@ -32,33 +33,45 @@ function readCommands(files: SnapshotFiles, node: string, problems: ParseError[]
 function* saveBeginnings(files: SnapshotFiles, dirs: readonly string[]): Generator<string> {
   for (const dir of dirs) {
     for (const name of SAVE_FILES) {
-      let text: string | undefined;
+      const path = `${dir}/${name}`;
+      let text: string | AsciiBytes | undefined;
       try {
-        text = files.read(`${dir}/${name}`);
+        text = files.ascii?.(path) ?? files.read(path);
       } catch (error) {
         // Reported where the ruleset itself is read.
         if (!(error instanceof ParseError)) throw error;
       }
-      if (text !== undefined && text !== "") yield text.slice(0, 200);
+      if (text !== undefined && text.length > 0) yield text.slice(0, 200);
     }
   }
 }
 
+/** A function that keeps what it reads for the one time that `again` reads it. */
+function keptOnce<T>(read: (path: string) => T): { ahead: (path: string) => T; again: (path: string) => T } {
+  const kept = new Map<string, T>();
+  return {
+    ahead(path) {
+      if (!kept.has(path)) kept.set(path, read(path));
+      return kept.get(path) as T;
+    },
+    again(path) {
+      if (!kept.has(path)) return read(path);
+      const found = kept.get(path) as T;
+      kept.delete(path);
+      return found;
+    },
+  };
+}
+
 /** Files that keep what is read `ahead` for the one time that it is read again: saves by iptables can be large. */
 function readingAhead(files: SnapshotFiles): { files: SnapshotFiles; ahead: SnapshotFiles } {
-  const kept = new Map<string, string | undefined>();
   const paths = (): Iterable<string> => files.paths();
-  const ahead = (path: string): string | undefined => {
-    if (!kept.has(path)) kept.set(path, files.read(path));
-    return kept.get(path);
+  const text = keptOnce((path) => files.read(path));
+  const ascii = keptOnce((path) => files.ascii?.(path));
+  return {
+    files: { paths, read: text.again, ascii: ascii.again },
+    ahead: { paths, read: text.ahead, ascii: ascii.ahead },
   };
-  const again = (path: string): string | undefined => {
-    if (!kept.has(path)) return files.read(path);
-    const text = kept.get(path);
-    kept.delete(path);
-    return text;
-  };
-  return { files: { paths, read: again }, ahead: { paths, read: ahead } };
 }
 
 /** The settings of the root namespace, quietly: what is wrong with them is reported where that namespace is read. */
@@ -70,13 +83,13 @@ function hostSysctls(context: NodeContext, dir: string): Sysctls | null {
 
 /**
  * Reads every namespace of a node, the root one first. Two namespaces that claim one pod: the first has its place.
- * `onNamespace` is called after each. Malformed files are added to `problems`. `saves` remembers the nodes read before.
+ * `onNamespace` is called after each. Malformed files are added to `problems`. `memory` is what the nodes read before taught.
  */
 export function readNode(
   from: SnapshotFiles,
   folders: NodeFolders,
   problems: ParseError[],
-  saves: SaveMemories,
+  memory: SnapshotMemory,
   onNamespace: (place: string) => void,
 ): Namespace[] {
   const { node } = folders;
@@ -89,7 +102,7 @@ export function readNode(
     commands: readCommands(files, node, problems),
     facts: NO_FACTS,
     problems,
-    saves,
+    memory,
   };
   context.facts = nodeFacts(hostSysctls({ ...context, files: ahead }, hostDir), saveBeginnings(ahead, dirs));
 

@@ -1,0 +1,10 @@
+/** What reading one namespace teaches for the next: thousands of them are nearly the same. */
+import { SaveMemory } from "../iptables/save-memory.ts";
+import { SysctlMemory } from "../sysctl.ts";
+
+/** Kept while one snapshot is read. */
+export class SnapshotMemory {
+  readonly ip = new SaveMemory();
+  readonly ip6 = new SaveMemory();
+  readonly sysctls = new SysctlMemory();
+}

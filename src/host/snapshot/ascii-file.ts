@@ -1,0 +1,85 @@
+/** Large files as bytes, for what reads bytes as fast as text: no decoding, and no text that stays in memory. */
+import { isAscii } from "node:buffer";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { ASCII_PADDING, type AsciiBytes } from "../../core/parse/ascii-bytes.ts";
+
+/** Of this size and above, in bytes, it pays to read a file as bytes. */
+export const LARGE_FILE = 1 << 20;
+
+/** Room for `length` bytes and the zeros that follow them. */
+export function padded(length: number): Buffer {
+  // Larger than what Buffer takes from its pool, so the zeros are written once.
+  const bytes = Buffer.allocUnsafeSlow(length + ASCII_PADDING);
+  bytes.fill(0, length);
+  return bytes;
+}
+
+/**
+ * So many bytes are decoded at once where parts are asked for that stand close to each other: so near, in bytes. (From a million on Node
+ * would keep the text outside of the heap, and the pressure of such memory sets off collections.)
+ */
+const CHUNK = 1 << 19;
+const NEAR = 512;
+
+/** Parts of ASCII bytes as strings. */
+class AsciiSlicer implements AsciiBytes {
+  private chunk = "";
+  private chunkStart = 0;
+  private lastEnd = 0;
+
+  constructor(
+    readonly bytes: Buffer,
+    readonly length: number,
+  ) {}
+
+  slice(start: number, end: number): string {
+    const near = start >= this.lastEnd && start < this.lastEnd + NEAR;
+    this.lastEnd = end;
+    const at = start - this.chunkStart;
+    if (at >= 0 && end - this.chunkStart <= this.chunk.length) return this.chunk.slice(at, end - this.chunkStart);
+    if (!near || end - start > NEAR) return this.bytes.toString("latin1", start, Math.min(end, this.length));
+    this.chunkStart = start;
+    this.chunk = this.bytes.toString("latin1", start, Math.min(start + CHUNK, this.length));
+    return this.chunk.slice(0, end - start);
+  }
+}
+
+/** The first `length` of padded bytes as ASCII; undefined when some are not. */
+export function asciiBytes(bytes: Buffer, length: number): AsciiBytes | undefined {
+  return isAscii(bytes.subarray(0, length)) ? new AsciiSlicer(bytes, length) : undefined;
+}
+
+/** Reads `length` bytes from `position` on into `bytes`; how many there were. */
+function readInto(file: number, bytes: Buffer, length: number, position: number): number {
+  let done = 0;
+  while (done < length) {
+    const count = readSync(file, bytes, done, length - done, position + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
+
+/** The whole of a large ASCII file; undefined when it is small, not ASCII, or changes while it is read. Throws what node:fs throws. */
+export function readAscii(path: string): AsciiBytes | undefined {
+  const file = openSync(path, "r");
+  try {
+    const { size } = fstatSync(file);
+    if (size < LARGE_FILE) return undefined;
+    const bytes = padded(size);
+    return readInto(file, bytes, size, 0) === size ? asciiBytes(bytes, size) : undefined;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Bytes `start` to before `end` of a file, as characters. Throws what node:fs throws. */
+export function readPart(path: string, start: number, end: number): string {
+  const file = openSync(path, "r");
+  try {
+    const bytes = Buffer.allocUnsafe(end - start);
+    return bytes.toString("latin1", 0, readInto(file, bytes, end - start, start));
+  } finally {
+    closeSync(file);
+  }
+}
