@@ -134,6 +134,7 @@ const claim = z.union([
     rules: z.array(rule).nullable().describe("Null: the chain's rules are claims of their own"),
     hashed: z.string().optional().describe("The name stands for one that begins so"),
     freeOrder: z.number().optional().describe("So many of its first rules may stand in any order"),
+    freeComments: z.literal(true).optional().describe("Comments of its rules are not compared"),
   }),
   z.object({
     ...claimed,
