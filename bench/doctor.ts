@@ -61,7 +61,7 @@ export function doctorOnce(size: ClusterSize): void {
   console.log(JSON.stringify(figures));
 }
 
-/** The figures of one cluster, from a process of its own. */
+/** The figures of one cluster, from a process of its own (bench/run.ts, bundled with this file, takes the call). */
 export function measureDoctor(size: ClusterSize): DoctorFigures {
   const self = fileURLToPath(import.meta.url);
   const args = [size.nodes, size.podsPerNode, size.services].map(String);

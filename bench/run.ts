@@ -1,11 +1,13 @@
 /**
- * The benchmark: `npm run bench -- [--quick] [-o json]`. What it measures, and how, is in README.md beside this file.
+ * The benchmark: `npm run bench -- [--quick] [--doctor] [-o json]`. What it measures, and how, is in README.md beside this file.
  * Nothing is asserted: it prints figures and ratios, and exits 0 whatever they are.
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { doctorOnce, measureDoctor, type DoctorFigures } from "./doctor.ts";
+import type { ClusterSize } from "./generate/cluster.ts";
 import { kernelUnavailable, measureKernel, type KernelFigures } from "./kernel.ts";
 import { loadOnce, measureLoading, type LoadFigures } from "./loading.ts";
 import { median, type Quantiles } from "./stats.ts";
@@ -36,6 +38,15 @@ const FULL: Sizes = {
   loadRuns: 3,
 };
 const QUICK: Sizes = { services: 1000, flows: 2000, rounds: 1, kernelFlows: 300, loadServices: 500, loadRuns: 1 };
+
+/** Clusters that doctor examines, and what it may take. */
+const CLUSTERS: readonly ClusterSize[] = [
+  { nodes: 3, podsPerNode: 10, services: 30 },
+  { nodes: 50, podsPerNode: 30, services: 200 },
+  { nodes: 500, podsPerNode: 30, services: 1000 },
+];
+const DOCTOR_SECONDS = 60;
+const DOCTOR_MIB = 4096;
 
 interface ModeFigures {
   mode: ProxyMode;
@@ -145,7 +156,29 @@ function print(report: Report): string {
   return lines.join("\n");
 }
 
+function examine(quick: boolean, say: (text: string) => void): DoctorFigures[] {
+  return (quick ? CLUSTERS.slice(0, 1) : CLUSTERS).map((size) => {
+    say(`doctor: ${size.nodes} nodes, ${size.podsPerNode} pods on each, ${size.services} Services`);
+    return measureDoctor(size);
+  });
+}
+
+function printDoctor(figures: readonly DoctorFigures[]): string {
+  const lines = [row(["doctor on a healthy cluster", "MB", "load s", "checks s", "whole s", "MiB", "alarms"])];
+  for (const f of figures) {
+    const name = `${f.nodes} nodes, ${f.podsPerNode} pods on each, ${f.services} Services`;
+    const seconds = [f.loadSeconds, f.doctorSeconds, f.loadSeconds + f.doctorSeconds].map((s) => number(s, 2));
+    lines.push(row([name, number(f.megabytes, 1), ...seconds, number(f.peakMiB, 0), String(f.alarms)]));
+  }
+  lines.push(`limits, for the last of three: ${DOCTOR_SECONDS} s and ${DOCTOR_MIB} MiB`);
+  return lines.join("\n");
+}
+
 function main(args: readonly string[]): void {
+  if (args[0] === "--doctor-once") {
+    const [nodes, podsPerNode, services] = args.slice(1).map(Number);
+    return doctorOnce({ nodes: nodes!, podsPerNode: podsPerNode!, services: services! });
+  }
   if (args[0] === "--load") return loadOnce(args[1]!);
   if (args[0] === "--walks") {
     console.log(
@@ -157,16 +190,27 @@ function main(args: readonly string[]): void {
     args: [...args],
     options: {
       quick: { type: "boolean" },
+      doctor: { type: "boolean" },
       output: { type: "string", short: "o" },
       help: { type: "boolean", short: "h" },
     },
   });
   if (values.help === true || (values.output !== undefined && values.output !== "json" && values.output !== "text")) {
-    console.log("usage: npm run bench -- [--quick] [-o json|text]");
+    console.log("usage: npm run bench -- [--quick] [--doctor] [-o json|text]");
     process.exitCode = values.help === true ? 0 : 2;
     return;
   }
-  const report = measure(values.quick === true ? QUICK : FULL, (text) => process.stderr.write(`… ${text}\n`));
+  const say = (text: string): void => void process.stderr.write(`… ${text}\n`);
+  if (values.doctor === true) {
+    const doctor = examine(values.quick === true, say);
+    console.log(
+      values.output === "json"
+        ? JSON.stringify({ format: "kubewalk.bench-doctor/v1", node: process.version, doctor }, null, 1)
+        : printDoctor(doctor),
+    );
+    return;
+  }
+  const report = measure(values.quick === true ? QUICK : FULL, say);
   console.log(values.output === "json" ? JSON.stringify(report, null, 1) : print(report));
 }
 

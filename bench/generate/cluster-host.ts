@@ -314,7 +314,7 @@ function sysctlText(node: PlannedNode, plan: ClusterPlan, sysctls: SysctlPrinter
     confOf("ipv4", dev, "forwarding"),
     "1",
   ]);
-  return sysctls.print(links, {
+  const values = {
     ...Object.fromEntries(forwarding),
     "net.ipv4.ip_forward": "1",
     // kube-proxy's, in iptables mode.
@@ -324,7 +324,8 @@ function sysctlText(node: PlannedNode, plan: ClusterPlan, sysctls: SysctlPrinter
     "net.netfilter.nf_conntrack_count": String(conntrackLines(node, plan).length),
     "net.netfilter.nf_conntrack_tcp_timeout_close_wait": "3600",
     "net.netfilter.nf_conntrack_tcp_timeout_established": "86400",
-  });
+  };
+  return sysctls.print(links, values, true);
 }
 
 /** Files of a node's own: configuration and command lines, by path below its folder. */

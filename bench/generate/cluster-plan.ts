@@ -96,15 +96,23 @@ function podName(service: string, node: number, index: number): string {
   return `${service}-${lower(service, 9)}-${lower(`${service} ${node} ${index}`, 5)}`;
 }
 
-/** The Services: kube-dns with its two ports, the API server, and as many of teams as make up the number; kube-dns counts as one. */
+/** Nodes for each DNS server at most, as cluster-proportional-autoscaler is usually told. */
+const NODES_PER_DNS_SERVER = 16;
+
+/**
+ * The Services: kube-dns with its two ports, the API server, and those of teams. kube-dns is the first of them, and in a large cluster takes
+ * the endpoints of the next ones, too, for want of servers.
+ */
 function plannedServices(size: ClusterSize, apiServer: string): KubeService[] {
   const endpointsPerService = Math.max(1, Math.floor((size.nodes * size.podsPerNode) / size.services));
-  const [first, ...teams] = kubeProxyServices({
+  const all = kubeProxyServices({
     services: size.services,
     endpointsPerService,
     nodes: size.nodes,
     podsPerNode: size.podsPerNode,
   });
+  const ofDns = Math.max(1, Math.ceil(size.nodes / NODES_PER_DNS_SERVER / endpointsPerService));
+  const servers = all.slice(0, ofDns).flatMap((service) => service.endpoints);
   const dns = (portName: string, protocol: "tcp" | "udp"): KubeService => ({
     namespace: "kube-system",
     name: "kube-dns",
@@ -112,7 +120,9 @@ function plannedServices(size: ClusterSize, apiServer: string): KubeService[] {
     protocol,
     clusterIP: DNS_IP,
     port: 53,
-    endpoints: (first?.endpoints ?? []).map((endpoint) => ({ ...endpoint, port: 53 })),
+    endpoints: servers
+      .map((endpoint) => ({ ...endpoint, port: 53 }))
+      .toSorted((a, b) => (`${a.ip}:${a.port}` < `${b.ip}:${b.port}` ? -1 : 1)),
   });
   const api: KubeService = {
     namespace: "default",
@@ -123,7 +133,7 @@ function plannedServices(size: ClusterSize, apiServer: string): KubeService[] {
     port: 443,
     endpoints: [{ ip: apiServer, port: API_PORT, node: 0 }],
   };
-  return [api, dns("dns", "udp"), dns("dns-tcp", "tcp"), ...teams];
+  return [api, dns("dns", "udp"), dns("dns-tcp", "tcp"), ...all.slice(ofDns)];
 }
 
 function plannedNode(number: number, size: ClusterSize, serviceOf: ReadonlyMap<string, KubeService>): PlannedNode {

@@ -55,6 +55,12 @@ const NEIGH = block(`
   interval_probe_time_ms=5000 | locktime=100 | mcast_resolicit=0 | mcast_solicit=3 | proxy_delay=80 |
   proxy_qlen=64 | retrans_time_ms=200 | ucast_solicit=3 | unres_qlen=101 | unres_qlen_bytes=212992
 `);
+/** What the neighbour table's defaults have beside these, in the machine's own namespace alone (neigh_sysctl_register). */
+const NEIGH_LIMITS = block(`gc_interval=30 | gc_thresh1=4096 | gc_thresh2=8192 | gc_thresh3=16384`);
+
+const byName = (a: readonly [string, string], b: readonly [string, string]): number => (a[0] < b[0] ? -1 : 1);
+const NEIGH_DEFAULT = [...NEIGH, ...NEIGH_LIMITS].toSorted(byName);
+
 /** net.ipv4 up to its devices' neighbour tables. */
 const IPV4 = block(`
   fib_multipath_hash_fields=7 | fib_multipath_hash_policy=0 | fib_multipath_hash_seed=0 |
@@ -202,16 +208,20 @@ const OF_KERNEL: Readonly<Record<string, string>> = {
 };
 
 /**
- * The listing of a namespace with these devices (name and MTU) beside `lo`; `values` by key are what programs have set. The same settings of
- * one device have the same text everywhere, so each is made once.
+ * The listing of a namespace with these devices (name and MTU) beside `lo`; `values` by key are what programs have set; `isMachine` for the
+ * namespace that a machine starts with. The same settings of one device have the same text everywhere, so each is made once.
  */
 export class SysctlPrinter {
   private readonly made = new Map<string, string>();
 
-  print(devices: readonly { name: string; mtu: number }[], values: Readonly<Record<string, string>>): string {
+  print(
+    devices: readonly { name: string; mtu: number }[],
+    values: Readonly<Record<string, string>>,
+    isMachine = false,
+  ): string {
     const mtu = new Map(devices.map((dev) => [dev.name.replaceAll(".", "/"), String(dev.mtu)]));
-    const tables = ["lo", ...mtu.keys()].toSorted();
-    const confs = ["all", "default", ...tables].toSorted();
+    const tables = [...(isMachine ? ["default"] : []), "lo", ...mtu.keys()].toSorted();
+    const confs = ["all", "default", "lo", ...mtu.keys()].toSorted();
     const set = new Map<string, Record<string, string>>();
     for (const [key, value] of Object.entries({ ...OF_KERNEL, ...values })) {
       const dot = key.lastIndexOf(".");
@@ -226,7 +236,7 @@ export class SysctlPrinter {
         const own: Record<string, string> = { ...set.get(folder) };
         if (prefix === "net.ipv6.conf.DEV" && mtu.has(name)) own["mtu"] = mtu.get(name) ?? "";
         if (prefix === "net.ipv6.neigh.DEV") own["locktime"] = "0";
-        text += this.folder(folder, settings, own);
+        text += this.folder(folder, settings === NEIGH && name === "default" ? NEIGH_DEFAULT : settings, own);
       }
     }
     return text;
@@ -238,7 +248,8 @@ export class SysctlPrinter {
     let text = this.made.get(key);
     if (text === undefined) {
       text = settings.map(([name, value]) => `${folder}.${name} = ${own[name] ?? value}\n`).join("");
-      this.made.set(key, text);
+      // No two nodes have ports of the same name.
+      if (!folder.includes(".veth")) this.made.set(key, text);
     }
     return text;
   }

@@ -168,8 +168,9 @@ function toSegment(run: Run, dev: Device, segment: SegmentState, pkt: Packet): F
   if (segment.implicit) return toUnknownFabric(run, dev, pkt);
   pkt.mark = 0;
   const mac = pkt.macDst;
-  const takers: Device[] = [];
-  for (const d of segment.devices) if (d !== dev && takesFrame(d, mac)) takers.push(d);
+  let takers = segment.takers.get(mac);
+  if (takers === undefined) segment.takers.set(mac, (takers = segment.devices.filter((d) => takesFrame(d, mac))));
+  if (takers.includes(dev)) takers = takers.filter((d) => d !== dev);
   for (const to of takers) {
     if (!to.link.up) continue;
     if (run.recording)

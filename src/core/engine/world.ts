@@ -6,6 +6,7 @@ import type { Source } from "../model/source.ts";
 import type { Device } from "./device.ts";
 import { buildNetfilter } from "./netfilter/build.ts";
 import type { Netfilter } from "./netfilter/context.ts";
+import { CommonRules } from "./netfilter/xt/common-rules.ts";
 import { Ns } from "./ns.ts";
 
 /** A stretch of layer 2 between machines. */
@@ -17,12 +18,16 @@ export interface SegmentState {
   absent: string[];
   /** Nothing was recorded of the fabric: it delivers a node's address to that node and knows nothing else. */
   implicit: boolean;
+  /** Devices that a frame may be for, by its destination, as far as anyone asked (transmit.ts). */
+  takers: Map<string | null, readonly Device[]>;
 }
 
 export class World {
   readonly snapshot: Snapshot;
   readonly namespaces: Ns[] = [];
   readonly byPlace = new Map<string, Ns>();
+  private readonly byNode = new Map<string, Ns[]>();
+  private readonly common = new CommonRules();
   private readonly nodeOwners = new Map<number | string, Device>();
 
   constructor(snapshot: Snapshot) {
@@ -31,6 +36,9 @@ export class World {
       const ns = new Ns(this, model);
       this.namespaces.push(ns);
       this.byPlace.set(ns.place, ns);
+      const ofNode = this.byNode.get(ns.node);
+      if (ofNode === undefined) this.byNode.set(ns.node, [ns]);
+      else ofNode.push(ns);
     }
     this.attachSegments();
     this.joinVeths();
@@ -62,7 +70,7 @@ export class World {
   }
 
   buildNetfilter(model: Namespace): Netfilter {
-    return buildNetfilter(model, (source) => this.line(source));
+    return buildNetfilter(model, (source) => this.line(source), this.common);
   }
 
   /** The text of a line of the snapshot; empty when the file or line is not there. */
@@ -74,7 +82,14 @@ export class World {
     const fabric = this.snapshot.fabric;
     if (fabric !== null) {
       for (const s of fabric.segments) {
-        const state: SegmentState = { name: s.name, source: s.source, devices: [], absent: [], implicit: false };
+        const state: SegmentState = {
+          name: s.name,
+          source: s.source,
+          devices: [],
+          absent: [],
+          implicit: false,
+          takers: new Map(),
+        };
         for (const { node, dev } of s.attached) {
           const device = this.byPlace.get(`${node}/host`)?.byName.get(dev);
           if (device === undefined) {
@@ -87,7 +102,14 @@ export class World {
       }
       return;
     }
-    const implicit: SegmentState = { name: "fabric", source: null, devices: [], absent: [], implicit: true };
+    const implicit: SegmentState = {
+      name: "fabric",
+      source: null,
+      devices: [],
+      absent: [],
+      implicit: true,
+      takers: new Map(),
+    };
     for (const ns of this.namespaces) {
       if (!ns.place.endsWith("/host")) continue;
       for (const dev of ns.devices) {
@@ -119,8 +141,7 @@ export class World {
   /** Devices of the same machine that name `dev` as their peer and are named by it. Indexes of two machines mean nothing to each other. */
   private pairOf(dev: Device): Device[] {
     const out: Device[] = [];
-    for (const ns of this.namespaces) {
-      if (ns.node !== dev.ns.node) continue;
+    for (const ns of this.byNode.get(dev.ns.node) ?? []) {
       const other = dev.link.peerIndex === null ? undefined : ns.byIndex.get(dev.link.peerIndex);
       if (other === undefined || other === dev || other.link.kind.kind !== "veth" || other.link.peerIndex !== dev.index)
         continue;
@@ -147,8 +168,8 @@ export class World {
         const name = kind.kind === "vxlan" ? kind.link : dev.link.lower;
         if (name !== null && dev.link.peerNetnsId === null) dev.lower = ns.byName.get(name) ?? null;
         else if (dev.link.peerIndex !== null && dev.link.peerNetnsId !== null) {
-          const below = this.namespaces.filter(
-            (o) => o.node === ns.node && this.mayPointTo(dev, o) && o.byIndex.has(dev.link.peerIndex!),
+          const below = (this.byNode.get(ns.node) ?? []).filter(
+            (o) => this.mayPointTo(dev, o) && o.byIndex.has(dev.link.peerIndex!),
           );
           const host = below.find((o) => o.place.endsWith("/host")) ?? (below.length === 1 ? below[0] : undefined);
           dev.lower = host?.byIndex.get(dev.link.peerIndex) ?? null;

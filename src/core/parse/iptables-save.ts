@@ -216,6 +216,8 @@ class SaveReader {
         if (hasRules(chain)) this.chains[number] = { ...declared(chain), rules: [] };
       } else if (!(chain instanceof UnreadChain)) chain.rules = [];
     }
+    // With no room to spare.
+    this.table.chains = this.chains.slice();
     this.table = null;
   }
 
@@ -394,7 +396,7 @@ class SaveReader {
     if (block === undefined || other == null || learning === null || this.met[number] === 1) return false;
     const length = block.end - block.start;
     const end = this.blockStart + length;
-    if (end > text.length || !text.sameAs(this.blockStart, other, block.start, length)) return false;
+    if (end > text.length || !text.sameStretch(this.blockStart, other, block.start, length)) return false;
     // More rules of the chain may follow here, or jumps lead to what is not here.
     if (this.continues(end, chain.name.length)) return false;
     if (this.lacking.size > 0 && block.chain.rules.some((rule) => this.leadsAstray(rule))) return false;

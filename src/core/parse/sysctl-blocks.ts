@@ -55,6 +55,12 @@ export class RunSettings implements Map<string, Setting> {
     return this.get(key) !== undefined;
   }
 
+  /** Whether there is a setting whose key begins with `prefix`, which ends with a dot. */
+  hasFolder(prefix: string): boolean {
+    if (this.own === null) return this.runs.some((run) => run.prefix.startsWith(prefix));
+    return [...this.own.keys()].some((key) => key.startsWith(prefix));
+  }
+
   /** Every setting on its own, in the order of the file. */
   private get whole(): Map<string, Setting> {
     const whole = new Map<string, Setting>();

@@ -11,6 +11,7 @@ import { hookOf, registrationOf, typeOf } from "./nft-places.ts";
 import { nftTracks, xtTracks } from "./tracks.ts";
 import { whatIsUnknown } from "./unknown.ts";
 import { xtBaseChains } from "./xt/base-chains.ts";
+import { CommonRules } from "./xt/common-rules.ts";
 import type { XtTableOptions } from "./xt/program.ts";
 import { RecentLists } from "./xt/recent.ts";
 
@@ -29,27 +30,34 @@ const noChains = (): Record<Hook, BaseChain[]> => ({
 });
 
 /**
- * The rules of `ns`, compiled as packets meet them. `textOf` gives the raw line of a source, for showing it.
+ * The rules of `ns`, compiled as packets meet them. `textOf` gives the raw line of a source, for showing it; `common` is what other
+ * namespaces taught.
  * iptables-nft's tables stand in nft.json as well: their rules are taken from iptables-save, which alone prints them whole,
  * and from nft.json which of their base chains the kernel has and where.
  */
-export function buildNetfilter(ns: Namespace, textOf: (source: Source) => string): Netfilter {
-  return new NamespaceNetfilter(ns, textOf);
+export function buildNetfilter(
+  ns: Namespace,
+  textOf: (source: Source) => string,
+  common: CommonRules = new CommonRules(),
+): Netfilter {
+  return new NamespaceNetfilter(ns, textOf, common);
 }
 
 class NamespaceNetfilter implements Netfilter {
   readonly unknown: { readonly 4: string | null; readonly 6: string | null };
   private readonly ns: Namespace;
   private readonly textOf: (source: Source) => string;
+  private readonly common: CommonRules;
   /** Tables of nft.json that are not iptables', or have base chains that are not. */
   private readonly native: readonly NftTable[];
   private hooks: Hooks | null = null;
   private tracking: { readonly 4: boolean; readonly 6: boolean } | null = null;
   private natting: { readonly 4: boolean; readonly 6: boolean } | null = null;
 
-  constructor(ns: Namespace, textOf: (source: Source) => string) {
+  constructor(ns: Namespace, textOf: (source: Source) => string, common: CommonRules) {
     this.ns = ns;
     this.textOf = textOf;
+    this.common = common;
     this.native = (ns.nft?.tables ?? []).flatMap((table) => nativePart(ns, table));
     this.unknown = { 4: whatIsUnknown(ns, 4), 6: whatIsUnknown(ns, 6) };
   }
@@ -91,6 +99,7 @@ class NamespaceNetfilter implements Netfilter {
       sets: new SetTable(this.ns.ipsets, this.ns.dir),
       recent: new RecentLists(this.ns.recent, this.ns.dir),
       textOf: this.textOf,
+      common: this.common,
     };
     for (const ruleset of this.ns.xtables) {
       for (const table of ruleset.tables) {

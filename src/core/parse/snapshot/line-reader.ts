@@ -35,7 +35,8 @@ function lineFrom(text: string, start: number, skip: number): string {
     at = end + 1;
   }
   const end = text.indexOf("\n", at);
-  return text.slice(at, end < 0 ? text.length : end);
+  // Whoever keeps the line must not keep the text: a slice of it would be a view (V8's sliced strings).
+  return ` ${text.slice(at, end < 0 ? text.length : end)}`.slice(1);
 }
 
 export class LineReader {

@@ -1,5 +1,6 @@
 /** What is known of a node's kernel and tools before its namespaces are read; it tells "none" from "not known". */
 import type { Sysctls } from "../../model/sysctl.ts";
+import { RunSettings } from "../sysctl-blocks.ts";
 
 export interface NodeFacts {
   /** Whether the kernel has IPVS, connection tracking, IPv6; null where nothing tells. */
@@ -15,6 +16,13 @@ export const NO_FACTS: NodeFacts = { ipvs: null, conntrack: null, ipv6: null, wa
 /** The last that `sysctl -a -r ^net` prints on every kernel (net/unix/sysctl_net_unix.c); without it the file is not whole. */
 export const LAST_SYSCTL = "net.unix.max_dgram_qlen";
 
+/** Whether there are settings whose keys begin with `prefix`. */
+function hasFolder({ values }: Sysctls, prefix: string): boolean {
+  return values instanceof RunSettings
+    ? values.hasFolder(prefix)
+    : [...values.keys()].some((key) => key.startsWith(prefix));
+}
+
 /**
  * What a node's root namespace tells: these settings are registered with the code that they are of, in every namespace
  * (ip_vs_control_net_init_sysctl, nf_conntrack_standalone_init_sysctl, addrconf_init_net; ipv6.disable=1 skips the last).
@@ -22,7 +30,7 @@ export const LAST_SYSCTL = "net.unix.max_dgram_qlen";
 function sysctlFacts(host: Sysctls | null): Pick<NodeFacts, "ipvs" | "conntrack" | "ipv6"> {
   if (host === null || !host.values.has(LAST_SYSCTL)) return { ipvs: null, conntrack: null, ipv6: null };
   return {
-    ipvs: [...host.values.keys()].some((key) => key.startsWith("net.ipv4.vs.")),
+    ipvs: hasFolder(host, "net.ipv4.vs."),
     conntrack: host.values.has("net.netfilter.nf_conntrack_max"),
     ipv6: host.values.has("net.ipv6.conf.all.forwarding"),
   };

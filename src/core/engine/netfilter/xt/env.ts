@@ -1,5 +1,6 @@
 /** What compiling a rule needs beside the rule. */
 import type { Source } from "../../../model/source.ts";
+import type { XtRule } from "../../../model/xtables.ts";
 import type { SetTable } from "../ipset/sets.ts";
 import { MAYBE } from "../program.ts";
 import type { ChainProgram, Test } from "../program.ts";
@@ -16,6 +17,8 @@ export interface XtEnv {
   readonly recent: RecentLists;
   /** The raw line of a source. */
   textOf(source: Source): string;
+  /** The line of a rule of the ruleset, without its counters. */
+  ruleText(rule: XtRule): string;
   /** A chain of the same table; null when it was not recorded. */
   chain(name: string): ChainProgram | null;
 }

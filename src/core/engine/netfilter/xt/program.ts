@@ -4,6 +4,7 @@ import type { XtChain, XtMatch, XtRule, XtRuleset, XtTable } from "../../../mode
 import type { SetTable } from "../ipset/sets.ts";
 import type { ChainPlan } from "../plan.ts";
 import type { NatRequest } from "../context.ts";
+import { CommonRules } from "./common-rules.ts";
 import { ACCEPT, DROP, GOTO, JUMP, RETURN } from "../program.ts";
 import type { ChainProgram, Effect, Guard, Outright, RuleKeys, RuleProgram, Test } from "../program.ts";
 import { chanceOf } from "./chance.ts";
@@ -19,6 +20,8 @@ export interface XtTableOptions {
   sets: SetTable;
   recent: RecentLists;
   textOf(source: Source): string;
+  /** What other namespaces taught. */
+  common?: CommonRules;
 }
 
 /** A table's chains by name, compiled when they are first met. */
@@ -31,7 +34,8 @@ export class XtTableProgram implements XtEnv {
   readonly recent: RecentLists;
   private readonly lines: (source: Source) => string;
   private readonly model: XtTable;
-  private chains: Map<string, XtChain> | null = null;
+  private readonly common: CommonRules;
+  private places: ReadonlyMap<string, number> | null = null;
   private readonly programs = new Map<string, XtChainProgram>();
 
   constructor(ruleset: XtRuleset, table: XtTable, options: XtTableOptions) {
@@ -43,20 +47,23 @@ export class XtTableProgram implements XtEnv {
     this.recent = options.recent;
     this.lines = options.textOf;
     this.model = table;
+    this.common = options.common ?? new CommonRules();
   }
 
   textOf(source: Source): string {
     return this.lines(source);
   }
 
+  ruleText(rule: XtRule): string {
+    // The line without the counters that `iptables-save -c` puts before it.
+    return this.common.text(rule, () => this.lines({ file: this.file, line: rule.line }).replace(/^\[\d+:\d+\] /, ""));
+  }
+
   chain(name: string): XtChainProgram | null {
     const known = this.programs.get(name);
     if (known !== undefined) return known;
-    if (this.chains === null) {
-      this.chains = new Map();
-      for (const chain of this.model.chains) this.chains.set(chain.name, chain);
-    }
-    const model = this.chains.get(name);
+    this.places ??= this.common.places(this.model.chains);
+    const model = this.model.chains[this.places.get(name) ?? -1];
     if (model === undefined) return null;
     const program = new XtChainProgram(this, model);
     this.programs.set(name, program);
@@ -163,9 +170,8 @@ export class XtRuleProgram implements RuleProgram {
     return lists.length === 0 ? effects : [...lists, ...effects];
   }
 
-  /** The line without the counters that `iptables-save -c` puts before it. */
   text(): string {
-    return this.env.textOf(this.source).replace(/^\[\d+:\d+\] /, "");
+    return this.env.ruleText(this.model);
   }
 
   testsKey(): string {
