@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readAscii } from "../src/host/snapshot/ascii-file.ts";
+import { readBytes, Spare } from "../src/host/snapshot/ascii-file.ts";
 import { decodeText } from "../src/host/snapshot/decode.ts";
 import { parseIptablesSave } from "../src/core/parse/iptables-save.ts";
 import { generateKubeProxyIptables } from "./generate/kube-proxy-iptables.ts";
@@ -33,7 +33,8 @@ type OneLoad = Pick<LoadFigures, "rules" | "seconds" | "parseSeconds" | "peakMiB
 export function loadOnce(file: string): void {
   const start = performance.now();
   // As snapshots are loaded: large saves as bytes, others as text.
-  const text = readAscii(file) ?? decodeText(readFileSync(file), file);
+  const bytes = readBytes(file, new Spare()) ?? readFileSync(file);
+  const text = Buffer.isBuffer(bytes) ? decodeText(bytes, file) : bytes;
   const read = performance.now();
   const ruleset = parseIptablesSave(text, file, "ip");
   const end = performance.now();

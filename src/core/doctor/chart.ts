@@ -53,6 +53,8 @@ export class Chart {
   private madeSite: Site | null = null;
   private madeDiff: Diff | null = null;
   private madeSurvey: Walked[] | null = null;
+  private madeFailures: Walked[] | null = null;
+  private madeBySender: Map<string, Walked[]> | null = null;
   private readonly walks = new Map<string, Answer>();
 
   /** `most`: questions that a survey asks at most. */
@@ -90,9 +92,23 @@ export class Chart {
     return this.madeSurvey;
   }
 
+  /** The survey's walks from one place. */
+  surveyFrom(place: string): readonly Walked[] {
+    if (this.madeBySender === null) {
+      this.madeBySender = new Map();
+      for (const walked of this.survey) {
+        const own = this.madeBySender.get(walked.sender.place);
+        if (own === undefined) this.madeBySender.set(walked.sender.place, [walked]);
+        else own.push(walked);
+      }
+    }
+    return this.madeBySender.get(place) ?? [];
+  }
+
   /** Walks of the survey that fail, wholly or in part, though they should not. */
-  get failures(): Walked[] {
-    return this.survey.filter((walked) => walked.failed.length > 0 && walked.expected.answer);
+  get failures(): readonly Walked[] {
+    this.madeFailures ??= this.survey.filter((walked) => walked.failed.length > 0 && walked.expected.answer);
+    return this.madeFailures;
   }
 
   /** Walks from `sender` to `target`; `size` bytes long, from the IP header on, when given. */

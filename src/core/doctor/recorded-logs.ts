@@ -6,12 +6,28 @@ import type { Evidence } from "./types.ts";
 
 const LOGS = /\/(dmesg|kern\.log|messages|syslog|journal)[^/]*$|\.log$/;
 
+const logs = new WeakMap<Snapshot, Map<string, string[]>>();
+
+/** A snapshot's log files by machine. */
+function logsOf(snapshot: Snapshot): Map<string, string[]> {
+  let found = logs.get(snapshot);
+  if (found !== undefined) return found;
+  found = new Map();
+  for (const file of snapshot.files) {
+    if (!LOGS.test(file)) continue;
+    const node = file.split("/")[1] ?? "";
+    found.set(node, [...(found.get(node) ?? []), file]);
+  }
+  logs.set(snapshot, found);
+  return found;
+}
+
 /** Lines of a machine's recorded logs (files of the kernel's and of programs) that match, at most `most`. */
 export function logLines(snapshot: Snapshot, node: string, wanted: RegExp, most = 3): Evidence[] {
   const folder = `nodes/${node}/`;
   const files = [
     ...["dmesg.txt", "host/dmesg.txt"].map((name) => folder + name),
-    ...snapshot.files.filter((file) => file.startsWith(folder) && LOGS.test(file)),
+    ...(logsOf(snapshot).get(node) ?? []),
   ];
   const found: Evidence[] = [];
   for (const file of files) {

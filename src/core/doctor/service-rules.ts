@@ -7,7 +7,8 @@ import type { IpvsReal } from "../model/ipvs.ts";
 import type { Namespace } from "../model/namespace.ts";
 import type { NftJson, NftTable } from "../model/nftables.ts";
 import type { Source } from "../model/source.ts";
-import type { XtRule, XtRuleset, XtTarget } from "../model/xtables.ts";
+import type { XtChain, XtRule, XtRuleset, XtTarget } from "../model/xtables.ts";
+import { AlikeTables } from "./alike-rules.ts";
 
 /** A Service address as a node knows it. */
 export interface Entry {
@@ -23,6 +24,8 @@ export interface ServiceRules {
   entries: Map<string, Entry>;
   /** Names every backend of an entry, `10.244.0.2:8080`, as often as rules lead to it, with the file and line of the rule that does. */
   eachBackend(entry: Entry, name: (backend: string, file: string, line: number) => void): void;
+  /** An object for what `entry`'s chains lead to: nodes that have the same one lead equal chains to the same backends. Null: not known. */
+  alike(entry: Entry): object | null;
   /** Chains by which the Services' rules are reached from the hooks; absent links are named here (`nat OUTPUT`). */
   unreached: { text: string; source: Source }[];
   /** Tables that lost KUBE-PROXY-CANARY although others have it. */
@@ -84,18 +87,21 @@ function addressOf(rule: XtRule, nodePorts: boolean): string | null {
 const isLocalType = (rule: XtRule): boolean =>
   rule.matches.some((match) => match.m === "addrtype" && match.dst?.includes("LOCAL") === true);
 
-function fromIptables(set: XtRuleset, into: ServiceRules): boolean {
-  const tables = new Map(
-    set.tables.map((table) => [table.name, new Map(table.chains.map((chain) => [chain.name, chain]))]),
-  );
-  const nat = tables.get("nat");
-  const services = nat?.get("KUBE-SERVICES");
-  if (nat === undefined || services === undefined) return false;
+function fromIptables(set: XtRuleset, into: ServiceRules, tablesMet: AlikeTables): boolean {
+  const tableOf = (name: string): readonly XtChain[] => set.tables.find((table) => table.name === name)?.chains ?? [];
+  const chainOf = (table: readonly XtChain[], name: string): XtChain | undefined =>
+    table.find((chain) => chain.name === name);
+  const nat = tableOf("nat");
+  const services = chainOf(nat, "KUBE-SERVICES");
+  if (services === undefined) return false;
+  // Seldom needed, and large.
+  let byName: Map<string, XtChain> | null = null;
   const source = (rule: { line: number }): Source => ({ file: set.file, line: rule.line });
   const before = into.eachBackend;
   const walk = (chain: string, name: Name, depth: number): void => {
     if (depth > DEEPEST) return;
-    for (const rule of nat.get(chain)?.rules ?? NO_RULES) {
+    byName ??= new Map(nat.map((each) => [each.name, each]));
+    for (const rule of byName.get(chain)?.rules ?? NO_RULES) {
       const { target } = rule;
       if (target.t === "jump" || target.t === "goto") walk(target.chain, name, depth + 1);
       else {
@@ -109,6 +115,12 @@ function fromIptables(set: XtRuleset, into: ServiceRules): boolean {
     if (entry.source.file !== set.file) before(entry, name);
     else for (const chain of entry.chains) walk(chain, name, 0);
   };
+  const alike = into.alike;
+  let token: object | null = null;
+  into.alike = (entry) =>
+    entry.source.file === set.file
+      ? (token ??= tablesMet.tokenOf(nat, ["KUBE-SERVICES", "KUBE-NODEPORTS"]))
+      : alike(entry);
   const enter = (rule: XtRule, nodePorts: boolean): void => {
     const { target } = rule;
     const key = addressOf(rule, nodePorts);
@@ -122,18 +134,18 @@ function fromIptables(set: XtRuleset, into: ServiceRules): boolean {
       into.entries.set(key, { source: source(rule), chains: NO_CHAINS });
   };
   for (const rule of services.rules) enter(rule, false);
-  for (const rule of nat.get("KUBE-NODEPORTS")?.rules ?? []) enter(rule, true);
+  for (const rule of chainOf(nat, "KUBE-NODEPORTS")?.rules ?? []) enter(rule, true);
   for (const name of ["KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES"])
-    for (const rule of tables.get("filter")?.get(name)?.rules ?? []) enter(rule, isLocalType(rule));
+    for (const rule of chainOf(tableOf("filter"), name)?.rules ?? []) enter(rule, isLocalType(rule));
   for (const hook of ["PREROUTING", "OUTPUT"]) {
-    const chain = nat.get(hook);
+    const chain = chainOf(nat, hook);
     const jumps = chain?.rules.some(
       ({ target }) => (target.t === "jump" || target.t === "goto") && target.chain === "KUBE-SERVICES",
     );
     if (chain !== undefined && jumps !== true)
       into.unreached.push({ text: `nat ${hook} does not lead to KUBE-SERVICES`, source: source(chain) });
   }
-  const canary = [...tables].filter(([, table]) => table.has("KUBE-PROXY-CANARY")).map(([name]) => name);
+  const canary = set.tables.filter(({ chains }) => chainOf(chains, "KUBE-PROXY-CANARY")).map(({ name }) => name);
   if (canary.length > 0)
     for (const table of set.tables)
       if (["mangle", "nat", "filter"].includes(table.name) && !canary.includes(table.name))
@@ -230,12 +242,13 @@ export const emptyRules = (): ServiceRules => ({
   mode: "iptables",
   entries: new Map(),
   eachBackend: () => undefined,
+  alike: () => null,
   unreached: [],
   canaries: [],
 });
 
-/** The Services' rules of a node; null when there are none of kube-proxy's. */
-export function serviceRules(host: Namespace): ServiceRules | null {
+/** The Services' rules of a node; null when there are none of kube-proxy's. `tablesMet`: those of other nodes of the cluster. */
+export function serviceRules(host: Namespace, tablesMet: AlikeTables = new AlikeTables()): ServiceRules | null {
   const rules = emptyRules();
   const tables =
     host.nft?.tables.filter(
@@ -251,6 +264,6 @@ export function serviceRules(host: Namespace): ServiceRules | null {
     return { ...rules, mode: "ipvs" };
   }
   let any = false;
-  for (const set of host.xtables) any = fromIptables(set, rules) || any;
+  for (const set of host.xtables) any = fromIptables(set, rules, tablesMet) || any;
   return any ? rules : null;
 }

@@ -5,19 +5,31 @@ import type { Source } from "../model/source.ts";
 import type { Chart } from "./chart.ts";
 import { usableEndpoints } from "./expect.ts";
 import { isKubeProxys } from "./kube-proxys.ts";
-import { backendsOf, backendText, entryKey, type ServiceRules } from "./service-rules.ts";
+import { backendsOf, backendText, entryKey, type Entry, type ServiceRules } from "./service-rules.ts";
 
 /** Ticks off the endpoints that a Service port should have, again for every node, without making anything. */
 class Marks {
   private readonly seen = new Map<string, number>();
   private round = 0;
+  /** Chains that were found to lead to all of them and nothing else, by what stands for their table. */
+  private readonly fine = new Map<object, string>();
 
   constructor(endpoints: Iterable<string>) {
     for (const each of endpoints) this.seen.set(each, 0);
   }
 
+  /** Whether the rules that `entry` leads to name all of them and nothing else. */
+  areAllOf(rules: ServiceRules, entry: Entry): boolean {
+    const table = rules.alike(entry);
+    const chains = entry.chains.join(" ");
+    if (table !== null && this.fine.get(table) === chains) return true;
+    const all = this.areAll((name) => rules.eachBackend(entry, name));
+    if (all && table !== null) this.fine.set(table, chains);
+    return all;
+  }
+
   /** Whether `name` names all of them and nothing else. */
-  areAll(name: (mark: (endpoint: string) => void) => void): boolean {
+  private areAll(name: (mark: (endpoint: string) => void) => void): boolean {
     const round = ++this.round;
     let left = this.seen.size;
     let strange = false;
@@ -119,7 +131,7 @@ export function compare(node: string, rules: ServiceRules, wanted: Wanted, held:
   const entry = rules.entries.get(wanted.key);
   const local = wanted.service.internalTrafficPolicy === "Local";
   // Nearly always all is well: that must cost little.
-  if (entry !== undefined && !local && wanted.marks.areAll((name) => rules.eachBackend(entry, name))) return null;
+  if (entry !== undefined && !local && wanted.marks.areAllOf(rules, entry)) return null;
   const should = [...wanted.usable].filter(([, each]) => !local || each.node === node);
   if (entry === undefined) {
     const absent = wanted.usable.size > 0;

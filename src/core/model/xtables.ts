@@ -188,7 +188,18 @@ export interface XtChain {
   packets?: number;
   bytes?: number;
   rules: XtRule[];
+  /**
+   * Where nodes have the same chain on other lines: its rules but for their lines and counters, one array for all of these nodes.
+   * See `alikeRules`.
+   */
+  readonly alike?: readonly XtRule[];
 }
+
+/**
+ * The rules of a chain to look through, when lines and counters do not matter: chains that are equal on hundreds of nodes give the very same
+ * array, and none is made for a node of its own.
+ */
+export const alikeRules = (chain: XtChain): readonly XtRule[] => chain.alike ?? chain.rules;
 
 export interface XtTable {
   /** filter, nat, mangle, raw, security. */

@@ -16,6 +16,7 @@ import {
   ZERO,
 } from "./iptables/characters.ts";
 import type { AsciiBytes } from "./ascii-bytes.ts";
+import { FileMarks, type LineMarks } from "./line-marks.ts";
 import { RuleReader } from "./iptables/rule-reader.ts";
 import { type Block, type SaveMemory, TableMemory, afterCounters } from "./iptables/save-memory.ts";
 import { Literal, SaveText } from "./iptables/save-text.ts";
@@ -27,6 +28,7 @@ import { Malformed, shorten } from "./iptables/words.ts";
  * Reads one save. `file` is its path in the snapshot; `family` chooses iptables or ip6tables. The backend is nft when the header says
  * `(nf_tables)`, as iptables-nft-save's does since 1.8.0, otherwise legacy. Equal matches and targets of different rules may be one
  * object. Every rule is checked here; of a large save, a chain's rules become objects when they are first asked for. `memory`: what was learned from other nodes' saves; equal chains are then one, and this save is learned from in turn.
+ * `marks`: takes the places of lines of a save that comes as bytes.
  * Throws ParseError with the line when the text is not what iptables-save prints, or when a table lacks its COMMIT.
  */
 export function parseIptablesSave(
@@ -34,10 +36,18 @@ export function parseIptablesSave(
   file: string,
   family: "ip" | "ip6",
   memory: SaveMemory | null = null,
+  marks: LineMarks | null = null,
 ): XtRuleset {
-  const reader = new SaveReader(text, file, family, memory);
+  const own = marks === null || typeof text === "string" ? null : new FileMarks();
+  const reader = new SaveReader(text, file, family, memory, own);
   try {
-    return reader.read();
+    const ruleset = reader.read();
+    if (own !== null) {
+      own.length = text.length;
+      marks?.set(file, own);
+    }
+    if (typeof text !== "string" && !reader.holdsText) text.release?.();
+    return ruleset;
   } catch (error) {
     if (error instanceof Malformed) throw new ParseError({ file, line: reader.line }, error.message);
     throw error;
@@ -49,6 +59,9 @@ const NO_RULES: XtRule[] = [];
 
 /** Of this size and above, in bytes, rules are read when they are asked for. */
 const LARGE = 1 << 20;
+
+/** So many bytes after a difference it pays to look ahead again. */
+const AHEAD_AGAIN = 1 << 13;
 
 const NO_BYTES = new Uint8Array(0);
 const NO_NAMES: ReadonlySet<string> = new Set();
@@ -65,6 +78,8 @@ const USER_CHAIN = new Literal(" - [0:0]\n");
 class SaveReader {
   /** Line being read, from 1. */
   line = 1;
+  /** Whether the text is needed beyond reading it. */
+  holdsText = false;
 
   private readonly text: SaveText;
   private readonly bytes: Uint8Array;
@@ -100,12 +115,24 @@ class SaveReader {
   private blockLine = 0;
   /** Where the line being read begins. */
   private lineStart = 0;
+  /** Up to this place the text is that of the remembered save `aheadShift` bytes further on. */
+  private aheadEnd = -1;
+  private aheadShift = Number.NaN;
   /** Counters before the rule being read. */
   private packetCount: number | null = null;
   private byteCount: number | null = null;
 
-  constructor(text: string | AsciiBytes, file: string, family: "ip" | "ip6", memory: SaveMemory | null) {
+  private readonly marks: FileMarks | null;
+
+  constructor(
+    text: string | AsciiBytes,
+    file: string,
+    family: "ip" | "ip6",
+    memory: SaveMemory | null,
+    marks: FileMarks | null,
+  ) {
     this.memory = memory;
+    this.marks = marks;
     // Of a save like one that is remembered little is kept: that little must not hold on to the whole text.
     this.text = new SaveText(text, memory?.text != null);
     this.bytes = this.text.bytes;
@@ -116,9 +143,10 @@ class SaveReader {
   }
 
   read(): XtRuleset {
-    const { bytes, text } = this;
+    const { bytes, text, marks } = this;
     while (this.pos < text.length) {
       this.lineStart = this.pos;
+      marks?.note(this.line, this.pos);
       const first = bytes[this.pos];
       if (first === OPEN_BRACKET) this.countedRule();
       else if (first === DASH) this.uncountedRule();
@@ -127,7 +155,7 @@ class SaveReader {
       this.line++;
     }
     if (this.table === null) {
-      this.memory?.learn(text, this.learned, this.known);
+      if (this.memory?.learn(text, this.learned, this.known) === true) this.holdsText = true;
       return this.ruleset;
     }
     // `line` is that after the last.
@@ -191,6 +219,7 @@ class SaveReader {
     this.options = new RuleReader(this.text, this.ruleset.family === "ip6", this.names);
     const large = this.text.length >= LARGE && this.before === undefined;
     this.later = large ? new BlockReader(this.text, this.options) : null;
+    if (large) this.holdsText = true;
   }
 
   /** How many lines after this one declare chains. */
@@ -396,7 +425,7 @@ class SaveReader {
     if (block === undefined || other == null || learning === null || this.met[number] === 1) return false;
     const length = block.end - block.start;
     const end = this.blockStart + length;
-    if (end > text.length || !text.sameStretch(this.blockStart, other, block.start, length)) return false;
+    if (end > text.length || !this.standsIn(other, block.start, length)) return false;
     // More rules of the chain may follow here, or jumps lead to what is not here.
     if (this.continues(end, chain.name.length)) return false;
     if (this.lacking.size > 0 && block.chain.rules.some((rule) => this.leadsAstray(rule))) return false;
@@ -410,6 +439,20 @@ class SaveReader {
     this.known += length;
     this.line = this.blockLine + block.lines - 1;
     this.pos = end - 1;
+    return true;
+  }
+
+  /** Whether the `length` bytes from `blockStart` on are those of `other` from `at` on. */
+  private standsIn(other: SaveText, at: number, length: number): boolean {
+    const { blockStart, text } = this;
+    const shift = at - blockStart;
+    if (shift === this.aheadShift && blockStart + length <= this.aheadEnd) return true;
+    if (!text.sameStretch(blockStart, other, at, length)) return false;
+    // What differs is met at every place of a stretch that ended: no use to look ahead again before it is passed.
+    if (shift !== this.aheadShift || blockStart > this.aheadEnd + AHEAD_AGAIN) {
+      this.aheadShift = shift;
+      this.aheadEnd = blockStart + text.sameAhead(blockStart, other, at);
+    }
     return true;
   }
 

@@ -102,7 +102,7 @@ export function assembleSnapshot(files: SnapshotFiles, onProgress?: (progress: P
     const read = readNode(files, each, problems, memory, (place) => onProgress?.({ done: ++done, total, place }));
     for (const namespace of read) namespaces.push(namespace);
   }
-  const lines = new LineReader(files);
+  const lines = new LineReader(files, memory.marks);
   return {
     takenAt: info.takenAt,
     nodes: info.nodes,

@@ -142,6 +142,8 @@ export async function archiveFiles(archive: string): Promise<SnapshotFiles> {
   if (files.size === 0) throw new SnapshotError(archive, "the archive is empty");
   const prefix = prefixOf(archive, files.keys());
   const contents = new Map<string, Buffer | string>();
+  /** Large files that are known to be ASCII. */
+  const ascii = new Set<string>();
   for (const [path, bytes] of files) if (path.startsWith(prefix)) contents.set(path.slice(prefix.length), bytes);
   return {
     paths: () => contents.keys(),
@@ -156,7 +158,13 @@ export async function archiveFiles(archive: string): Promise<SnapshotFiles> {
       const found = contents.get(path);
       if (found === undefined || typeof found === "string" || found.length < LARGE_FILE) return undefined;
       // The zeros after it were made with it.
-      return asciiBytes(Buffer.from(found.buffer, found.byteOffset, found.length + ASCII_PADDING), found.length);
+      const bytes = asciiBytes(Buffer.from(found.buffer, found.byteOffset, found.length + ASCII_PADDING), found.length);
+      if (bytes !== undefined) ascii.add(path);
+      return bytes;
+    },
+    part(path, start, end) {
+      const found = ascii.has(path) ? contents.get(path) : undefined;
+      return typeof found === "string" ? found.slice(start, end) : found?.toString("latin1", start, end);
     },
   };
 }

@@ -30,7 +30,12 @@ class AsciiSlicer implements AsciiBytes {
   constructor(
     readonly bytes: Buffer,
     readonly length: number,
+    readonly release: (() => void) | undefined,
   ) {}
+
+  same(start: number, other: Uint8Array, at: number, length: number): boolean {
+    return this.bytes.compare(other, at, at + length, start, start + length) === 0;
+  }
 
   slice(start: number, end: number): string {
     const near = start >= this.lastEnd && start < this.lastEnd + NEAR;
@@ -44,9 +49,9 @@ class AsciiSlicer implements AsciiBytes {
   }
 }
 
-/** The first `length` of padded bytes as ASCII; undefined when some are not. */
-export function asciiBytes(bytes: Buffer, length: number): AsciiBytes | undefined {
-  return isAscii(bytes.subarray(0, length)) ? new AsciiSlicer(bytes, length) : undefined;
+/** The first `length` of padded bytes as ASCII; undefined when some are not. `release` is what its `release` does. */
+export function asciiBytes(bytes: Buffer, length: number, release?: () => void): AsciiBytes | undefined {
+  return isAscii(bytes.subarray(0, length)) ? new AsciiSlicer(bytes, length, release) : undefined;
 }
 
 /** Reads `length` bytes from `position` on into `bytes`; how many there were. */
@@ -60,14 +65,44 @@ function readInto(file: number, bytes: Buffer, length: number, position: number)
   return done;
 }
 
-/** The whole of a large ASCII file; undefined when it is small, not ASCII, or changes while it is read. Throws what node:fs throws. */
-export function readAscii(path: string): AsciiBytes | undefined {
+/** Spare room for files: of hundreds of files only one or two are held at once, and new memory costs more than reading into it. */
+export class Spare {
+  private readonly buffers: Buffer[] = [];
+
+  /** Room for `length` bytes and the zeros that are to follow them. */
+  take(length: number): Buffer {
+    const at = this.buffers.findIndex((each) => each.length >= length + ASCII_PADDING);
+    if (at < 0) return padded(Math.ceil(length * MARGIN));
+    return this.buffers.splice(at, 1)[0]!;
+  }
+
+  give(buffer: Buffer): void {
+    if (this.buffers.length === MOST_SPARE) this.buffers.shift();
+    this.buffers.push(buffer);
+  }
+}
+
+/** The next node's file is often a little larger. */
+const MARGIN = 1.05;
+const MOST_SPARE = 2;
+
+/**
+ * A file's bytes: as ASCII when it is large and is ASCII, otherwise as they are. Undefined when it changes while it is read. Throws what
+ * node:fs throws.
+ */
+export function readBytes(path: string, spare: Spare): AsciiBytes | Buffer | undefined {
   const file = openSync(path, "r");
   try {
     const { size } = fstatSync(file);
-    if (size < LARGE_FILE) return undefined;
-    const bytes = padded(size);
-    return readInto(file, bytes, size, 0) === size ? asciiBytes(bytes, size) : undefined;
+    if (size < LARGE_FILE) {
+      const bytes = Buffer.allocUnsafe(size);
+      return readInto(file, bytes, size, 0) === size ? bytes : undefined;
+    }
+    const bytes = spare.take(size);
+    if (readInto(file, bytes, size, 0) !== size) return undefined;
+    // What a smaller file leaves behind must not follow the text.
+    bytes.fill(0, size, size + ASCII_PADDING);
+    return asciiBytes(bytes, size, () => spare.give(bytes)) ?? bytes.subarray(0, size);
   } finally {
     closeSync(file);
   }

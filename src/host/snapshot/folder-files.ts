@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join, sep } from "node:path";
 import type { SnapshotFiles } from "../../core/parse/snapshot.ts";
-import { readAscii, readPart } from "./ascii-file.ts";
+import { readBytes, readPart, Spare } from "./ascii-file.ts";
 import { decodeText } from "./decode.ts";
 import { SnapshotError } from "./snapshot-error.ts";
 
@@ -96,6 +96,9 @@ export function folderFiles(folder: string): SnapshotFiles {
   const kept = new KeptTexts();
   /** Large files that are known to be ASCII. */
   const ascii = new Set<string>();
+  const spare = new Spare();
+  /** What was read to no avail when bytes were asked for; text is asked for next. */
+  let ahead: { path: string; bytes: Buffer } | null = null;
   const reading = <T>(path: string, read: (full: string) => T): T | undefined => {
     if (!paths.has(path)) return undefined;
     try {
@@ -110,7 +113,8 @@ export function folderFiles(folder: string): SnapshotFiles {
     read(path) {
       const known = kept.get(path);
       if (known !== undefined) return known;
-      const bytes = reading(path, (full) => readFileSync(full));
+      const bytes = ahead?.path === path ? ahead.bytes : reading(path, (full) => readFileSync(full));
+      ahead = null;
       if (bytes === undefined) return undefined;
       const text = decodeText(bytes, path);
       if (text.length >= LARGE_TEXT) {
@@ -119,7 +123,16 @@ export function folderFiles(folder: string): SnapshotFiles {
       }
       return text;
     },
-    ascii: (path) => reading(path, readAscii),
+    ascii(path) {
+      const found = reading(path, (full) => readBytes(full, spare));
+      if (found === undefined) return undefined;
+      if (Buffer.isBuffer(found)) {
+        ahead = { path, bytes: found };
+        return undefined;
+      }
+      ascii.add(path);
+      return found;
+    },
     part: (path, start, end) => (ascii.has(path) ? reading(path, (full) => readPart(full, start, end)) : undefined),
   };
 }

@@ -10,6 +10,7 @@ import type { Namespace } from "../../model/namespace.ts";
 import type { NftJson } from "../../model/nftables.ts";
 import type { Source } from "../../model/source.ts";
 import type { Outcome, Step } from "../../model/walk.ts";
+import { alikeRules } from "../../model/xtables.ts";
 import { ask } from "../../engine/walk.ts";
 import { senderAt } from "../asking.ts";
 import type { Chart, Walked } from "../chart.ts";
@@ -88,7 +89,7 @@ function rules(
       .filter((table) => table.name === "nat")
       .flatMap((table) => table.chains)
       .flatMap((chain) =>
-        chain.rules.flatMap((rule) => {
+        (alikeRules(chain).some(({ target }) => target.t === "dnat") ? chain.rules : []).flatMap((rule) => {
           const { target, matches } = rule;
           if (target.t !== "dnat" || target.range.min === null || target.range.ports?.[0] !== containerPort) return [];
           if (!pod.ips.includes(formatIp(target.range.min))) return [];

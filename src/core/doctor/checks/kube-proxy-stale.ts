@@ -9,6 +9,7 @@ import type { Step } from "../../model/walk.ts";
 import type { Chart, Walked } from "../chart.ts";
 import type { Check, Diagnosis, Hurt, Suspicion } from "../check.ts";
 import { emptyRules, serviceRules, type ServiceRules } from "../service-rules.ts";
+import { AlikeTables } from "../alike-rules.ts";
 import { compare, heldAddresses, wantedPorts, type Stale } from "../stale-services.ts";
 import { failedThrough } from "../steps.ts";
 import type { Evidence, Undecided } from "../types.ts";
@@ -136,10 +137,11 @@ export const kubeProxyStale: Check = {
     const suspicions: Suspicion[] = [];
     const unknown: Undecided[] = [];
     const wanted = wantedPorts(chart);
+    const tablesMet = new AlikeTables();
     let held: Set<string> | null = null;
     for (const host of chart.hosts) {
       if (isReplaced(chart, host)) continue;
-      const rules = serviceRules(host);
+      const rules = serviceRules(host, tablesMet);
       const virtual = rules?.mode === "ipvs" ? host.missing.get("ipvs") : undefined;
       if (virtual !== undefined) {
         unknown.push({ id: "kube-proxy-stale", at: host.place, why: virtual });

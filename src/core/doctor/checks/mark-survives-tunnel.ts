@@ -29,9 +29,10 @@ const tunnels = (host: Namespace): boolean =>
 
 /** Walks of the node itself to Services with backends elsewhere: the node's own address is masqueraded into the tunnel. */
 function candidates(chart: Chart, host: Namespace): Walked[] {
-  return chart.survey
-    .filter(({ sender, target }) => {
-      if (sender.place !== host.place || target.aim.kind !== "service" || target.aim.way !== "clusterIP") return false;
+  return chart
+    .surveyFrom(host.place)
+    .filter(({ target }) => {
+      if (target.aim.kind !== "service" || target.aim.way !== "clusterIP") return false;
       const { service, port } = target.aim;
       return usableEndpoints(chart.dir, service, port, target.address.includes(":") ? 6 : 4).some(
         (each) => each.node !== null && each.node !== host.node,

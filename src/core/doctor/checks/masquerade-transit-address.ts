@@ -6,6 +6,7 @@
 import { formatIp, parseIp, sameIp, type Ip } from "../../model/address.ts";
 import type { Namespace } from "../../model/namespace.ts";
 import type { Source } from "../../model/source.ts";
+import { alikeRules } from "../../model/xtables.ts";
 import { inetSelectAddr, ipv6SelectAddr } from "../../engine/source-address.ts";
 import { globalAddresses } from "../../names/directory.ts";
 import type { Machine } from "../../networks/site.ts";
@@ -102,7 +103,8 @@ function masquerades(host: Namespace, family: 4 | 6, dev: string): Source[] {
   const found: Source[] = [];
   for (const ruleset of host.xtables) {
     if (ruleset.family !== (family === 4 ? "ip" : "ip6")) continue;
-    for (const chain of ruleset.tables.find((table) => table.name === "nat")?.chains ?? [])
+    for (const chain of ruleset.tables.find((table) => table.name === "nat")?.chains ?? []) {
+      if (!alikeRules(chain).some(({ target }) => target.t === "masquerade")) continue;
       for (const rule of chain.rules) {
         const elsewhere = rule.matches.some(
           (each) =>
@@ -112,6 +114,7 @@ function masquerades(host: Namespace, family: 4 | 6, dev: string): Source[] {
         );
         if (rule.target.t === "masquerade" && !elsewhere) found.push({ file: ruleset.file, line: rule.line });
       }
+    }
   }
   for (const table of host.nft?.tables ?? []) {
     if (table.family !== "inet" && table.family !== (family === 4 ? "ip" : "ip6")) continue;

@@ -4,7 +4,7 @@
  * (kubernetes/kubernetes#112477), and then drops everything.
  */
 import type { Namespace } from "../../model/namespace.ts";
-import type { XtChain, XtRule, XtRuleset } from "../../model/xtables.ts";
+import { alikeRules, type XtChain, type XtRule, type XtRuleset } from "../../model/xtables.ts";
 import type { Source } from "../../model/source.ts";
 import type { Chart } from "../chart.ts";
 import type { Check, Diagnosis, Suspicion } from "../check.ts";
@@ -21,7 +21,7 @@ interface Placed {
 
 const countRules = (sets: readonly XtRuleset[]): number =>
   sets.reduce(
-    (n, set) => set.tables.reduce((m, table) => table.chains.reduce((k, chain) => k + chain.rules.length, m), n),
+    (n, set) => set.tables.reduce((m, table) => table.chains.reduce((k, chain) => k + alikeRules(chain).length, m), n),
     0,
   );
 
@@ -72,12 +72,14 @@ function mixed(chart: Chart, host: Namespace): Suspicion[] {
     const nft = sets.filter((set) => set.backend === "nft");
     const drops = legacy.flatMap(policiesOf);
     const hidden = countRules(legacy);
+    // Nearly always there is nothing of the kind.
+    if (hidden + drops.length === 0) return [];
     const shown = countRules(nft) > 0;
     // Where kube-proxy writes nftables itself, nobody looks for rules of iptables-legacy; other tables of nft's own are no iptables.
     const native =
       host.nft?.tables.some((table) => table.name === "kube-proxy" && table.family === family) === true &&
       !hasChain(legacy, "KUBE-SERVICES");
-    if ((!shown && !native) || hidden + drops.length === 0) return [];
+    if (!shown && !native) return [];
     const { rules, sharp } = telling(legacy);
     const tool = family === "ip" ? "iptables" : "ip6tables";
     const count = `${hidden} ${hidden === 1 ? "rule" : "rules"}`;

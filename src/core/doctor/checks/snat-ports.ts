@@ -8,6 +8,7 @@ import type { CtEntry } from "../../model/conntrack.ts";
 import type { Namespace } from "../../model/namespace.ts";
 import type { NftJson } from "../../model/nftables.ts";
 import type { Source } from "../../model/source.ts";
+import { alikeRules, type Range as PortRange, type XtTarget } from "../../model/xtables.ts";
 import type { Chart } from "../chart.ts";
 import type { Check, Diagnosis, Suspicion } from "../check.ts";
 import { conntrackStat } from "../stats.ts";
@@ -43,14 +44,21 @@ interface Range {
 const isRecord = (value: NftJson | undefined): value is { [key: string]: NftJson } =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** The range of ports that a target names for the source. */
+function portsOf(target: XtTarget): PortRange | null {
+  if (target.t === "masquerade") return target.ports;
+  return target.t === "snat" ? target.range.ports : null;
+}
+
 /** Port ranges that SNAT and masquerade rules of a namespace name. */
 function ranges(host: Namespace): Range[] {
   const found: Range[] = [];
   for (const set of host.xtables)
     for (const table of set.tables)
-      for (const chain of table.chains)
+      for (const chain of table.chains) {
+        if (!alikeRules(chain).some(({ target }) => portsOf(target) !== null)) continue;
         for (const { target, line, matches } of chain.rules) {
-          const ports = target.t === "masquerade" ? target.ports : target.t === "snat" ? target.range.ports : null;
+          const ports = portsOf(target);
           if (ports === null) continue;
           const proto = matches.find((match) => match.m === "proto");
           const to = target.t === "snat" && target.range.min !== null ? formatIp(target.range.min) : null;
@@ -63,6 +71,7 @@ function ranges(host: Namespace): Range[] {
             family: set.family === "ip" ? 4 : 6,
           });
         }
+      }
   // Rules that iptables shows as well stand in tables of its own names.
   const own = host.xtables.length > 0 ? new Set(["nat", "filter", "mangle", "raw"]) : new Set<string>();
   for (const table of host.nft?.tables ?? []) {

@@ -4,7 +4,7 @@
  * (seen on Linux 6.18: `nf_conntrack_count` after one packet beside such a rule).
  */
 import type { NftJson, NftTable } from "../../model/nftables.ts";
-import type { XtMatch, XtTable, XtTarget } from "../../model/xtables.ts";
+import { alikeRules, type XtMatch, type XtTable, type XtTarget } from "../../model/xtables.ts";
 
 /** Modules of iptables that are not modelled and still track. */
 const MATCH_MODULES = new Set([
@@ -69,7 +69,7 @@ function targetTracks(t: XtTarget): boolean {
 
 /** Whether some rule of an iptables table needs connection tracking. */
 export function xtTracks(table: XtTable): boolean {
-  return table.chains.some((c) => c.rules.some((r) => targetTracks(r.target) || r.matches.some(matchTracks)));
+  return table.chains.some((c) => alikeRules(c).some((r) => targetTracks(r.target) || r.matches.some(matchTracks)));
 }
 
 /** Statements and expressions of nft JSON that track: `ct` in all its forms, nat, flow offload, SYN proxy. */

@@ -85,11 +85,12 @@ export class SaveMemory {
   text: SaveText | null = null;
   tables = new Map<string, TableMemory>();
 
-  /** Remembers a save that was read whole, unless most of it was known already. `known`: bytes that were. */
-  learn(text: SaveText, tables: Map<string, TableMemory>, known: number): void {
-    if (text.length < WORTH || known * 2 > text.length) return;
+  /** Remembers a save that was read whole, unless most of it was known already; whether it did. `known`: bytes that were. */
+  learn(text: SaveText, tables: Map<string, TableMemory>, known: number): boolean {
+    if (text.length < WORTH || known * 2 > text.length) return false;
     for (const { names } of tables.values()) names.detach();
     this.text = text;
     this.tables = tables;
+    return true;
   }
 }

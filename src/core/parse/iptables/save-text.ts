@@ -21,12 +21,15 @@ export class Literal {
   }
 }
 
+/** Bytes that `sameAhead` compares at once. */
+const STEP = 1 << 13;
+
 export class SaveText {
   /** UTF-8, with zeros after `length`, so many that any Literal can be looked for at any place of it; a zero says that the text ends. */
   readonly bytes: Uint8Array;
   readonly length: number;
   /** What gives slices when every character is a byte: then they need no decoding. */
-  private readonly ascii: { slice(start: number, end: number): string } | null;
+  private readonly ascii: Pick<AsciiBytes, "slice" | "same"> | null;
   private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   private readonly view: DataView;
 
@@ -93,6 +96,19 @@ export class SaveText {
     // Eight bytes at a time as one floating-point number: no text is a zero with a sign, and what is no number (NaN) counts as different.
     for (let i = 0; i < whole; i += 8) if (mine.getFloat64(a + i) !== theirs.getFloat64(b + i)) return false;
     return this.sameAs(a + whole, other, b + whole, length - whole);
+  }
+
+  /**
+   * How many bytes from `a` on are surely those of `other` from `b` on, in steps of 8 KiB; 0 where only slow comparisons can be had. Of two
+   * nodes' saves, megabytes are the same at a stretch.
+   */
+  sameAhead(a: number, other: SaveText, b: number): number {
+    const { ascii } = this;
+    if (ascii === null || ascii.same === undefined) return 0;
+    const most = Math.min(this.length - a, other.length - b);
+    let same = 0;
+    while (same + STEP <= most && ascii.same(a + same, other.bytes, b + same, STEP)) same += STEP;
+    return same;
   }
 
   /** Whether the text has `literal` at `at`. */

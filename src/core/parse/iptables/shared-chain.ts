@@ -26,6 +26,10 @@ export class SharedChain implements XtChain {
     this.shift = shift;
   }
 
+  get alike(): readonly XtRule[] {
+    return this.original.rules;
+  }
+
   get rules(): XtRule[] {
     const { shift } = this;
     return (this.own ??= this.original.rules.map((rule) =>

@@ -96,7 +96,7 @@ function compareWithNft(
  * every table, or nothing at all). A cut right between two tables cannot be seen here.
  */
 function parseWhole(text: string | AsciiBytes, file: string, family: "ip" | "ip6", memory: SnapshotMemory): XtRuleset {
-  const ruleset = parseIptablesSave(text, file, family, memory[family]);
+  const ruleset = parseIptablesSave(text, file, family, memory[family], memory.marks);
   // A line of it is short: these are enough to hold the last one.
   const tail = text.slice(Math.max(0, text.length - 1000), text.length);
   const end = tail.endsWith("\n") ? tail.length - 1 : tail.length;

@@ -1,5 +1,6 @@
 /** Single lines of files, found without splitting the files. */
 import { ParseError } from "../../model/source.ts";
+import type { LineMarks } from "../line-marks.ts";
 import type { SnapshotFiles } from "./aspect-reader.ts";
 
 /** Every STRIDE-th line's offset is kept: a look-up scans at most that many lines. */
@@ -8,7 +9,7 @@ const STRIDE = 256;
 /** Characters of text that are kept for the next look-up, beyond the file last asked for. */
 const KEPT = 16_000_000;
 
-/** Parts of files that are kept, of STRIDE lines each. */
+/** Parts of files that are kept, of some hundred lines each. */
 const PARTS = 256;
 
 interface Indexed {
@@ -41,6 +42,7 @@ function lineFrom(text: string, start: number, skip: number): string {
 
 export class LineReader {
   private readonly files: SnapshotFiles;
+  private readonly marks: LineMarks;
   /** Files that were asked for, the last one last. */
   private readonly recent = new Map<string, Indexed>();
   private kept = 0;
@@ -48,8 +50,10 @@ export class LineReader {
   private readonly known = new Map<string, { offsets: readonly number[]; length: number }>();
   private readonly parts = new Map<string, string>();
 
-  constructor(files: SnapshotFiles) {
+  /** `marks`: where lines of large files begin, as far as it was noted. */
+  constructor(files: SnapshotFiles, marks: LineMarks = new Map()) {
     this.files = files;
+    this.marks = marks;
   }
 
   /** The text of a file; undefined when there is none, or it is no text. */
@@ -61,22 +65,29 @@ export class LineReader {
   line(file: string, number: number): string {
     const stride = Math.floor((number - 1) / STRIDE);
     const skip = (number - 1) % STRIDE;
-    const part = this.recent.has(file) ? undefined : this.part(file, stride);
-    if (part !== undefined) return lineFrom(part, 0, skip);
+    if (!this.recent.has(file)) {
+      const near = this.marks.get(file)?.around(number);
+      const marked = near === undefined ? undefined : this.part(file, near.start, near.end);
+      if (near !== undefined && marked !== undefined) return lineFrom(marked, 0, number - near.first);
+      const known = this.known.get(file);
+      const start = known?.offsets[stride];
+      const part =
+        known === undefined || start === undefined
+          ? undefined
+          : this.part(file, start, known.offsets[stride + 1] ?? known.length);
+      if (part !== undefined) return lineFrom(part, 0, skip);
+    }
     const found = this.indexed(file);
     const offset = found?.offsets[stride];
     return found === undefined || offset === undefined ? "" : lineFrom(found.text, offset, skip);
   }
 
-  /** The lines of one stride of a file that was read before; undefined where files are read as a whole. */
-  private part(file: string, stride: number): string | undefined {
-    const known = this.known.get(file);
-    const start = known?.offsets[stride];
-    if (known === undefined || start === undefined) return undefined;
-    const key = `${stride} ${file}`;
+  /** A part of a file that was read before; undefined where files are read as a whole. */
+  private part(file: string, start: number, end: number): string | undefined {
+    const key = `${start} ${file}`;
     let part = this.parts.get(key);
     if (part === undefined) {
-      part = this.files.part?.(file, start, known.offsets[stride + 1] ?? known.length);
+      part = this.files.part?.(file, start, end);
       if (part === undefined) return undefined;
       this.parts.set(key, part);
       for (const oldest of this.parts.keys()) {
