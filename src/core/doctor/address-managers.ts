@@ -1,5 +1,5 @@
 /** Who gives a machine's pods their addresses, as its CNI configuration says. */
-import { object, text } from "../networks/calico/ipam/raw.ts";
+import { object, text } from "../networks/raw.ts";
 import { cniNetworkOf } from "../networks/cni/conflist.ts";
 import type { Machine } from "../networks/site.ts";
 

@@ -1,7 +1,7 @@
 /** What can be wrong with parts of a node's CNI configuration: no portmap for its hostPorts, ranges, flannel's file. */
 import { formatPrefix, inPrefix, parsePrefix } from "../model/address.ts";
 import type { Source } from "../model/source.ts";
-import { object, text } from "../networks/calico/ipam/raw.ts";
+import { object, text } from "../networks/raw.ts";
 import { rangeSets } from "../networks/cni/host-local.ts";
 import { IntentError } from "../networks/network.ts";
 import { namedSubnets } from "./address-managers.ts";

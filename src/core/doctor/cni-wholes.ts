@@ -1,5 +1,5 @@
 /** What can be wrong with a node's CNI configuration as a whole: missing, malformed, out of order, behind another. */
-import { list, object, text } from "../networks/calico/ipam/raw.ts";
+import { list, object, text } from "../networks/raw.ts";
 import { CNI_FOLDER } from "../networks/cni/conflist.ts";
 import type { Chart } from "./chart.ts";
 import type { Suspicion } from "./check.ts";

@@ -2,10 +2,11 @@
 import { formatPrefix, inPrefix, parseIp, parsePrefix, type Prefix } from "../model/address.ts";
 import { ipamBlocks, ipPools } from "../networks/calico/pools.ts";
 import { parseSubnetEnv } from "../networks/flannel/subnet-env.ts";
-import { flagsOf, kubeProxySettings } from "../networks/kube-proxy/settings.ts";
+import { flagOf } from "../networks/flags.ts";
+import { kubeProxySettings } from "../networks/kube-proxy/settings.ts";
 import { IntentError } from "../networks/network.ts";
 import type { Machine } from "../networks/site.ts";
-import { object, text, texts } from "../networks/calico/ipam/raw.ts";
+import { object, text, texts } from "../networks/raw.ts";
 import type { Chart } from "./chart.ts";
 import { objectSources } from "./object-sources.ts";
 import { calicoEvidence } from "./raw-objects.ts";
@@ -46,10 +47,10 @@ function clusterCidrsOf(chart: Chart, machine: Machine): ConfiguredRange[] {
   if (typeof value !== "string" || value === "" || !(mode === undefined || mode === "" || mode === "ClusterCIDR"))
     return [];
   const command = machine.command("kube-proxy");
-  const path = command === null ? undefined : flagsOf(command).get("config");
-  const file = (path === undefined ? null : machine.file(path)) ?? machine.file("kube-proxy.yaml");
+  const path = command === null ? null : flagOf(command.words, "config");
+  const file = (path === null ? null : machine.file(path)) ?? machine.file("kube-proxy.yaml");
   const source =
-    command !== null && path === undefined
+    command !== null && path === null
       ? command.source
       : file === null
         ? null
@@ -82,8 +83,8 @@ export function clusterCidrs(chart: Chart): readonly ConfiguredRange[] {
 function flagRanges(chart: Chart, program: string, flag: string): ConfiguredRange[] {
   return chart.site.machines.flatMap((machine) => {
     const command = machine.command(program);
-    const value = command === null ? undefined : flagsOf(command).get(flag);
-    if (command === null || value === undefined) return [];
+    const value = command === null ? null : flagOf(command.words, flag);
+    if (command === null || value === null) return [];
     const evidence = [chart.evidence(command.source, `${program} --${flag}=${value}`)];
     return prefixesIn(value).map((prefix) => ({ prefix, what: `${program}'s --${flag} ${value}`, evidence }));
   });

@@ -1,7 +1,8 @@
 /** Why a Service has no endpoint that is ready, as the cluster's objects tell it. */
 import type { Pod, Service, ServicePort } from "../model/cluster.ts";
 import type { Chart } from "./chart.ts";
-import { asList, asRaw, podsIn, selectedPods, workloadsOf } from "./selector.ts";
+import { list, object } from "../networks/raw.ts";
+import { podsIn, selectedPods, workloadsOf } from "./selector.ts";
 import type { Evidence } from "./types.ts";
 
 export interface Endpointless {
@@ -161,16 +162,16 @@ export function whyEndpointless(chart: Chart, service: Service, port?: ServicePo
 export function ingressBackends(chart: Chart): ReadonlySet<string> {
   const found = new Set<string>();
   for (const item of chart.snapshot.cluster.raw.get("ingresses.networking.k8s.io") ?? []) {
-    const { metadata, spec } = asRaw(item);
-    const namespace = asRaw(metadata)["namespace"];
+    const { metadata, spec } = object(item);
+    const namespace = object(metadata)["namespace"];
     const backends = [
-      asRaw(spec)["defaultBackend"],
-      ...asList(asRaw(spec)["rules"]).flatMap((rule) =>
-        asList(asRaw(asRaw(rule)["http"])["paths"]).map((path) => asRaw(path)["backend"]),
+      object(spec)["defaultBackend"],
+      ...list(object(spec)["rules"]).flatMap((rule) =>
+        list(object(object(rule)["http"])["paths"]).map((path) => object(path)["backend"]),
       ),
     ];
     for (const backend of backends) {
-      const name = asRaw(asRaw(backend)["service"])["name"];
+      const name = object(object(backend)["service"])["name"];
       if (typeof name === "string" && typeof namespace === "string") found.add(`${namespace}/${name}`);
     }
   }

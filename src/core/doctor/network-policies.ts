@@ -8,7 +8,8 @@ import type { Pod } from "../model/cluster.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import type { Source } from "../model/source.ts";
 import { objectSources } from "./object-sources.ts";
-import { asLabels, asList, asRaw, selects, type Raw } from "./selector.ts";
+import { list, object, textMap, type Raw } from "../networks/raw.ts";
+import { labelsOf, selectorTakes } from "../networks/label-selector.ts";
 
 export const POLICIES = "networkpolicies.networking.k8s.io";
 
@@ -47,7 +48,7 @@ export interface Peer {
 }
 
 function portOf(value: unknown): Port {
-  const { protocol, port, endPort } = asRaw(value);
+  const { protocol, port, endPort } = object(value);
   const first = typeof port === "number" ? port : null;
   return {
     protocol: typeof protocol === "string" ? protocol : "TCP",
@@ -58,9 +59,9 @@ function portOf(value: unknown): Port {
 }
 
 const rulesOf = (value: unknown, peers: "from" | "to"): Rule[] =>
-  asList(value).map((each) => ({
-    peers: asList(asRaw(each)[peers]).map(asRaw),
-    ports: asList(asRaw(each)["ports"]).map(portOf),
+  list(value).map((each) => ({
+    peers: list(object(each)[peers]).map(object),
+    ports: list(object(each)["ports"]).map(portOf),
   }));
 
 /** All of a cluster's policies, ready to be asked. */
@@ -72,30 +73,30 @@ export class Policies {
   constructor(snapshot: Snapshot) {
     const { raw } = snapshot.cluster;
     for (const item of raw.get("namespaces") ?? []) {
-      const { name, labels } = asRaw(asRaw(item)["metadata"]);
-      if (typeof name === "string") this.namespaces.set(name, asLabels(labels));
+      const { name, labels } = object(object(item)["metadata"]);
+      if (typeof name === "string") this.namespaces.set(name, textMap(labels));
     }
     const items = raw.get(POLICIES) ?? [];
     this.count = items.length;
     items.forEach((item, i) => {
-      const { metadata, spec } = asRaw(item);
-      const { namespace, name } = asRaw(metadata);
-      const { podSelector, policyTypes, ingress, egress } = asRaw(spec);
+      const { metadata, spec } = object(item);
+      const { namespace, name } = object(metadata);
+      const { podSelector, policyTypes, ingress, egress } = object(spec);
       if (typeof namespace !== "string" || typeof name !== "string") return;
       // Unless it says so, a policy is for ingress, and for egress when it has such rules (NetworkPolicySpec.policyTypes).
-      const types = asList(policyTypes);
+      const types = list(policyTypes);
       const of = (type: string, otherwise: boolean): boolean => (types.length > 0 ? types.includes(type) : otherwise);
       const policy: Policy = {
         namespace,
         name,
         podSelector,
         ingress: of("Ingress", true) ? rulesOf(ingress, "from") : null,
-        egress: of("Egress", asList(egress).length > 0) ? rulesOf(egress, "to") : null,
+        egress: of("Egress", list(egress).length > 0) ? rulesOf(egress, "to") : null,
         source: objectSources(snapshot, POLICIES)[i] ?? null,
       };
-      const list = this.byNamespace.get(namespace);
-      if (list === undefined) this.byNamespace.set(namespace, [policy]);
-      else list.push(policy);
+      const own = this.byNamespace.get(namespace);
+      if (own === undefined) this.byNamespace.set(namespace, [policy]);
+      else own.push(policy);
     });
   }
 
@@ -103,7 +104,7 @@ export class Policies {
   isolating(pod: Pod, direction: Direction): Policy[] {
     if (pod.hostNetwork) return [];
     return (this.byNamespace.get(pod.namespace) ?? []).filter(
-      (policy) => policy[direction] !== null && selects(policy.podSelector, pod.labels),
+      (policy) => policy[direction] !== null && selectorTakes(policy.podSelector, labelsOf(pod.labels)),
     );
   }
 
@@ -191,12 +192,12 @@ export class Policies {
   private takesPeer(given: Raw, namespace: string, { pod, ip }: Peer): boolean {
     const { ipBlock, podSelector, namespaceSelector } = given;
     if (ipBlock !== undefined && ipBlock !== null) {
-      const { cidr, except } = asRaw(ipBlock);
+      const { cidr, except } = object(ipBlock);
       const within = (text: unknown): boolean => {
         const prefix = typeof text === "string" ? parsePrefix(text) : null;
         return ip !== null && prefix !== null && inPrefix(ip, prefix);
       };
-      return within(cidr) && !asList(except).some(within);
+      return within(cidr) && !list(except).some(within);
     }
     if (pod === null || pod.hostNetwork) return false;
     if (namespaceSelector === undefined || namespaceSelector === null) {
@@ -204,9 +205,9 @@ export class Policies {
     } else {
       // The API server gives every namespace this label (KEP-2161).
       const labels = this.namespaces.get(pod.namespace) ?? { "kubernetes.io/metadata.name": pod.namespace };
-      if (!selects(namespaceSelector, labels)) return false;
+      if (!selectorTakes(namespaceSelector, labelsOf(labels))) return false;
     }
-    return podSelector === undefined || podSelector === null || selects(podSelector, pod.labels);
+    return podSelector === undefined || podSelector === null || selectorTakes(podSelector, labelsOf(pod.labels));
   }
 }
 

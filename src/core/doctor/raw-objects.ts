@@ -1,6 +1,6 @@
 /** Recorded objects that become no model of their own, by name, each with the line on which it begins. */
 import type { Source } from "../model/source.ts";
-import { object, text } from "../networks/calico/ipam/raw.ts";
+import { object, text } from "../networks/raw.ts";
 import type { Chart } from "./chart.ts";
 import { objectSources } from "./object-sources.ts";
 import type { Evidence } from "./types.ts";

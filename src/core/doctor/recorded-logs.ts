@@ -1,6 +1,6 @@
 /** Lines of recorded logs and events that name a fault in words: a snapshot has them only when whoever took it added them. */
 import type { Snapshot } from "../model/snapshot.ts";
-import { asRaw } from "./selector.ts";
+import { object } from "../networks/raw.ts";
 import { objectSources } from "./object-sources.ts";
 import type { Evidence } from "./types.ts";
 
@@ -49,10 +49,10 @@ export function events(snapshot: Snapshot, wanted: RegExp): Told[] {
   const found: Told[] = [];
   for (const resource of ["events", "events.events.k8s.io"]) {
     (snapshot.cluster.raw.get(resource) ?? []).forEach((item, i) => {
-      const event = asRaw(item);
+      const event = object(item);
       const message = typeof event["message"] === "string" ? event["message"] : event["note"];
       if (typeof message !== "string" || !wanted.test(message)) return;
-      const about = asRaw(event["involvedObject"] ?? event["regarding"]);
+      const about = object(event["involvedObject"] ?? event["regarding"]);
       const word = (key: string): string => (typeof about[key] === "string" ? about[key] : "");
       const at = objectSources(snapshot, resource)[i] ?? { file: `cluster/${resource}.json`, line: 1 };
       found.push({

@@ -1,53 +1,15 @@
-/** Label selectors of Kubernetes (apimachinery, labels.Selector), and which pods and workloads a Service selects. */
+/** Which pods and workloads a Service selects. */
 import type { Pod, Service } from "../model/cluster.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { objectSources } from "./object-sources.ts";
 import type { Source } from "../model/source.ts";
+import { object, textMap } from "../networks/raw.ts";
 
 type Labels = Readonly<Record<string, string>>;
-
-export type Raw = Readonly<Record<string, unknown>>;
-
-const EMPTY: Raw = {};
-
-/** The value as an object; one without fields when it is none. */
-export const asRaw = (value: unknown): Raw =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Raw) : EMPTY;
-
-export const asList = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
-
-/** The fields of an object that are texts. */
-export const asLabels = (value: unknown): Record<string, string> =>
-  Object.fromEntries(Object.entries(asRaw(value)).filter((e): e is [string, string] => typeof e[1] === "string"));
 
 /** Whether `labels` have every label of `wanted`. */
 export function hasLabels(labels: Labels, wanted: Labels): boolean {
   return Object.entries(wanted).every(([key, value]) => labels[key] === value);
-}
-
-/** Whether a metav1.LabelSelector takes `labels`; an empty one takes all. */
-export function selects(selector: unknown, labels: Labels): boolean {
-  const given = asRaw(selector);
-  if (!hasLabels(labels, asLabels(given["matchLabels"]))) return false;
-  return asList(given["matchExpressions"]).every((each) => {
-    const { key, operator, values } = asRaw(each);
-    if (typeof key !== "string") return false;
-    const value = labels[key];
-    const among = value !== undefined && asList(values).includes(value);
-    switch (operator) {
-      case "In":
-        return among;
-      // An absent label is not in any set (labels.Requirement.Matches).
-      case "NotIn":
-        return !among;
-      case "Exists":
-        return value !== undefined;
-      case "DoesNotExist":
-        return value === undefined;
-      default:
-        return false;
-    }
-  });
 }
 
 const byNamespace = new WeakMap<Snapshot, Map<string, Pod[]>>();
@@ -58,9 +20,9 @@ export function podsIn(snapshot: Snapshot, namespace: string): readonly Pod[] {
   if (map === undefined) {
     map = new Map();
     for (const pod of snapshot.cluster.pods) {
-      const list = map.get(pod.namespace);
-      if (list === undefined) map.set(pod.namespace, [pod]);
-      else list.push(pod);
+      const own = map.get(pod.namespace);
+      if (own === undefined) map.set(pod.namespace, [pod]);
+      else own.push(pod);
     }
     byNamespace.set(snapshot, map);
   }
@@ -93,12 +55,12 @@ export function workloadsOf(snapshot: Snapshot, service: Service): Workload[] {
   if (Object.keys(service.selector).length === 0) return [];
   return WORKLOADS.flatMap(([kind, resource]) =>
     (snapshot.cluster.raw.get(resource) ?? []).flatMap((item, i): Workload[] => {
-      const { metadata, spec } = asRaw(item);
-      const { namespace, name } = asRaw(metadata);
+      const { metadata, spec } = object(item);
+      const { namespace, name } = object(metadata);
       if (namespace !== service.namespace || typeof name !== "string") return [];
-      const template = asRaw(asRaw(asRaw(spec)["template"])["metadata"]);
-      if (!hasLabels(asLabels(template["labels"]), service.selector)) return [];
-      const replicas = asRaw(spec)["replicas"];
+      const template = object(object(object(spec)["template"])["metadata"]);
+      if (!hasLabels(textMap(template["labels"]), service.selector)) return [];
+      const replicas = object(spec)["replicas"];
       return [
         {
           kind,

@@ -1,5 +1,5 @@
 /** Label selectors of Kubernetes (meta/v1 LabelSelector; apimachinery, labels.Requirement). */
-import { listAt, mapAt, textAt, textsAt } from "./dns/plain.ts";
+import { listAt, mapAt, textAt, textsAt } from "./raw-paths.ts";
 
 /** Gives the value of a label; undefined when it is not there. */
 export type LabelOf = (key: string) => string | undefined;

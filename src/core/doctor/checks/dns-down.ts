@@ -9,7 +9,7 @@ import type { Check, Diagnosis, Hurt, Suspicion } from "../check.ts";
 import { clusterDns, type ClusterDns } from "../cluster-dns.ts";
 import { whyEndpointless } from "../endpointless.ts";
 import { usableEndpoints } from "../expect.ts";
-import { asList, asRaw } from "../selector.ts";
+import { list, object } from "../../networks/raw.ts";
 import type { Evidence } from "../types.ts";
 
 function askers(chart: Chart, dns: ClusterDns, addresses: readonly string[]): Evidence[] {
@@ -51,7 +51,7 @@ function withoutEndpoint(chart: Chart, dns: ClusterDns, service: Service): Suspi
 /** Prefixes that Services get their addresses from, as far as objects say it. */
 function serviceRanges(chart: Chart): string[] {
   return (chart.snapshot.cluster.raw.get("servicecidrs.networking.k8s.io") ?? []).flatMap((item) =>
-    asList(asRaw(asRaw(item)["spec"])["cidrs"]).filter((each) => typeof each === "string"),
+    list(object(object(item)["spec"])["cidrs"]).filter((each) => typeof each === "string"),
   );
 }
 

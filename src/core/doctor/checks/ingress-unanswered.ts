@@ -12,7 +12,7 @@ import type { Chart } from "../chart.ts";
 import type { Check, Diagnosis, Hurt, Suspicion } from "../check.ts";
 import { ingressBackends } from "../endpointless.ts";
 import { namedEndpoints, serviceAt } from "../service-addresses.ts";
-import { asList, asRaw } from "../selector.ts";
+import { list, object } from "../../networks/raw.ts";
 import { tracedFailures } from "../steps.ts";
 import type { Target } from "../target.ts";
 
@@ -38,8 +38,8 @@ const CONTROLLERS: ReadonlySet<string> = new Set([
 function ingressAddresses(chart: Chart): Set<string> {
   const found = new Set<string>();
   for (const item of chart.snapshot.cluster.raw.get("ingresses.networking.k8s.io") ?? [])
-    for (const each of asList(asRaw(asRaw(asRaw(item)["status"])["loadBalancer"])["ingress"])) {
-      const { ip } = asRaw(each);
+    for (const each of list(object(object(object(item)["status"])["loadBalancer"])["ingress"])) {
+      const { ip } = object(each);
       if (typeof ip === "string") found.add(ip);
     }
   return found;
@@ -53,8 +53,8 @@ function controllers(chart: Chart): Pod[] {
       continue;
     for (const slice of chart.dir.slices.get(`${service.namespace}/${service.name}`) ?? [])
       for (const { pod } of slice.endpoints) {
-        const object = pod === null ? null : (chart.dir.pods.get(`${pod.namespace}/${pod.name}`)?.object ?? null);
-        if (object !== null) found.add(object);
+        const owner = pod === null ? null : (chart.dir.pods.get(`${pod.namespace}/${pod.name}`)?.object ?? null);
+        if (owner !== null) found.add(owner);
       }
   }
   for (const pod of chart.snapshot.cluster.pods) {

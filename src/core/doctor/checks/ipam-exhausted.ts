@@ -14,7 +14,7 @@ import { localLeaks } from "../../networks/calico/ipam/leaks.ts";
 import { podCidrs } from "../../networks/calico/ipam/pod-cidrs.ts";
 import { choosePools, enabledPools } from "../../networks/calico/ipam/pools.ts";
 import { within } from "../../networks/calico/ipam/range.ts";
-import { object, resources, seconds, texts } from "../../networks/calico/ipam/raw.ts";
+import { object, resources, seconds, texts } from "../../networks/raw.ts";
 import { readIpam } from "../../networks/calico/ipam/read.ts";
 import type { IpamState } from "../../networks/calico/ipam/state.ts";
 import { unclaimedCount } from "../../networks/calico/ipam/walk.ts";

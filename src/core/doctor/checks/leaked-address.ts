@@ -11,7 +11,7 @@ import type { Machine } from "../../networks/site.ts";
 import type { Chart } from "../chart.ts";
 import type { Check, Diagnosis, Suspicion } from "../check.ts";
 import { objectSources } from "../object-sources.ts";
-import { asList, asRaw } from "../selector.ts";
+import { list, object } from "../../networks/raw.ts";
 
 const HOST_LOCAL = "/var/lib/cni/networks/";
 const MOST_LINES = 5;
@@ -70,13 +70,13 @@ function calico(chart: Chart, used: ReadonlySet<string>): Suspicion[] {
   const pods = chart.dir.pods;
   const leaked: { address: string; pod: string; node: string; source: Source | null }[] = [];
   (chart.snapshot.cluster.raw.get(BLOCKS) ?? []).forEach((item, i) => {
-    const { cidr, allocations, attributes } = asRaw(asRaw(item)["spec"]);
+    const { cidr, allocations, attributes } = object(object(item)["spec"]);
     if (typeof cidr !== "string") return;
-    const known = asList(attributes);
-    asList(allocations).forEach((attribute, offset) => {
+    const known = list(attributes);
+    list(allocations).forEach((attribute, offset) => {
       const at = typeof attribute === "number" ? nth(cidr, offset) : null;
       if (at === null || typeof attribute !== "number" || used.has(at)) return;
-      const { namespace, pod, node } = asRaw(asRaw(known[attribute])["secondary"]);
+      const { namespace, pod, node } = object(object(known[attribute])["secondary"]);
       if (typeof namespace !== "string" || typeof pod !== "string") return;
       const entry = pods.get(`${namespace}/${pod}`);
       if (entry?.object !== undefined && entry.object !== null && isStarting(entry.object)) return;
@@ -112,15 +112,15 @@ function namespaces(chart: Chart): Suspicion[] {
   const byNode = new Map<string, Namespace[]>();
   for (const ns of chart.snapshot.namespaces) {
     if (ns.pod === null || chart.dir.pods.get(`${ns.pod.namespace}/${ns.pod.name}`)?.object !== null) continue;
-    const list = byNode.get(ns.node);
-    if (list === undefined) byNode.set(ns.node, [ns]);
-    else list.push(ns);
+    const own = byNode.get(ns.node);
+    if (own === undefined) byNode.set(ns.node, [ns]);
+    else own.push(ns);
   }
-  return [...byNode].map(([node, list]) => ({
+  return [...byNode].map(([node, left]) => ({
     id: "leaked-address",
     at: `${node}/host`,
-    summary: `${node} has ${list.length === 1 ? "a network namespace" : `${list.length} network namespaces`} of pods that are gone: ${some(list.map(({ place }) => place))}`,
-    evidence: list.slice(0, MOST_LINES).flatMap((ns) => {
+    summary: `${node} has ${left.length === 1 ? "a network namespace" : `${left.length} network namespaces`} of pods that are gone: ${some(left.map(({ place }) => place))}`,
+    evidence: left.slice(0, MOST_LINES).flatMap((ns) => {
       const link = ns.links.find((each) => each.kind.kind !== "loopback");
       return link === undefined
         ? []
@@ -131,7 +131,7 @@ function namespaces(chart: Chart): Suspicion[] {
             ),
           ];
     }),
-    remedy: list
+    remedy: left
       .slice(0, MOST_LINES)
       .map(({ path }) =>
         path === null

@@ -3,7 +3,7 @@
  * kubelet_node_status.go, validateNodeIP), the Node object, Calico's and flannel's annotations, against the interfaces.
  */
 import { formatIp, parseIp, sameIp } from "../../model/address.ts";
-import { flagOf } from "../../networks/node-ip/flags.ts";
+import { flagOf } from "../../networks/flags.ts";
 import { hostView, unmapped } from "../../networks/node-ip/host-view.ts";
 import { parseNodeIp } from "../../networks/node-ip/kubelet.ts";
 import { nodeAddressesOf } from "../../networks/node-ip/of-machine.ts";

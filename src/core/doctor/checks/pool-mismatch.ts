@@ -7,7 +7,7 @@ import { formatPrefix, inPrefix, parseIp, parsePrefix, type Prefix } from "../..
 import { hasEnded } from "../../names/directory.ts";
 import { podCidrs } from "../../networks/calico/ipam/pod-cidrs.ts";
 import { overlap, within } from "../../networks/calico/ipam/range.ts";
-import { list, object, text } from "../../networks/calico/ipam/raw.ts";
+import { list, object, text } from "../../networks/raw.ts";
 import { readIpam } from "../../networks/calico/ipam/read.ts";
 import type { IpamState, Pool } from "../../networks/calico/ipam/state.ts";
 import { followsPodCidrs, usesCalicoIpam } from "../address-managers.ts";

@@ -6,7 +6,7 @@
 import type { Namespace } from "../../model/namespace.ts";
 import type { Chart } from "../chart.ts";
 import type { Check, Diagnosis, Suspicion } from "../check.ts";
-import { asList, asRaw } from "../selector.ts";
+import { list, object } from "../../networks/raw.ts";
 import { nstat, type Counter } from "../stats.ts";
 import { overlays, type TunnelEnd } from "../tunnels.ts";
 import type { Evidence, Undecided } from "../types.ts";
@@ -33,10 +33,10 @@ function offloadOfJson(chart: Chart, file: string, dev: string): { on: boolean; 
     // Cut off or no JSON: as if it were not there.
     return null;
   }
-  const device = asList(listing)
-    .map(asRaw)
+  const device = list(listing)
+    .map(object)
     .find((each) => each["ifname"] === dev);
-  const active = asRaw(device?.[FEATURE])["active"];
+  const active = object(device?.[FEATURE])["active"];
   if (typeof active !== "boolean") return null;
   return { on: active, evidence: chart.evidence({ file, line: 1 }, `${dev}: ${FEATURE} ${active ? "on" : "off"}`) };
 }

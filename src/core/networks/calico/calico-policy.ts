@@ -1,6 +1,6 @@
 /** Calico's own policies and tiers, as its custom resources hold them (updateprocessors, networkpolicyprocessor.go and its like). */
 import type { Cluster } from "../../model/cluster.ts";
-import { list, object, text, textMap, texts, whole, type Raw } from "./ipam/raw.ts";
+import { list, object, text, textMap, texts, whole, type Raw } from "../raw.ts";
 import { calicoObjects, type CalicoObject } from "./objects.ts";
 import { readPolicy, type Direction, type Policy, type PolicyId, type PolicyKind, type Tier } from "./policy.ts";
 import {

@@ -4,7 +4,7 @@ import { kubeProxySettings } from "../kube-proxy/settings.ts";
 import { IntentError } from "../network.ts";
 import type { Machine, Site } from "../site.ts";
 import { serviceRanges, settingsOf } from "./bird/settings.ts";
-import { list, object, text as string, whole } from "./ipam/raw.ts";
+import { list, object, text as string, whole } from "../raw.ts";
 import { ACCEPT, marksOf, REJECT, RETURN, type Marks } from "./iptables-rule.ts";
 import { ipPools, type IpPool } from "./pools.ts";
 

@@ -5,7 +5,7 @@ import type { Machine } from "../site.ts";
 import type { CalicoConfig } from "./config.ts";
 import { dispatchChains } from "./dispatch-chains.ts";
 import { endpointChain, type EndpointChain } from "./endpoint-chains.ts";
-import { text, texts } from "./ipam/raw.ts";
+import { text, texts } from "../raw.ts";
 import { ACCEPT, goTo, RETURN, rule, type FelixChain, type FelixRule } from "./iptables-rule.ts";
 import { inherited } from "./labelled.ts";
 import { chainName } from "./names.ts";

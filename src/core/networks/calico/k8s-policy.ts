@@ -1,6 +1,6 @@
 /** Kubernetes NetworkPolicies as Calico's (libcalico-go/lib/backend/k8s/conversion/conversion.go, K8sNetworkPolicyToCalico). */
 import type { Cluster } from "../../model/cluster.ts";
-import { list, object, resources, text, textMap, texts, whole, type Raw, type Resource } from "./ipam/raw.ts";
+import { list, object, resources, text, textMap, texts, whole, type Raw, type Resource } from "../raw.ts";
 import { readPolicy, type Direction, type Policy, type PolicyId } from "./policy.ts";
 import {
   anyEntity,

@@ -1,7 +1,7 @@
 /** What selectors choose from: workload endpoints, host endpoints and sets of networks, with the labels that they inherit. */
 import { formatIp } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
-import { list, object, resources, text, texts } from "./ipam/raw.ts";
+import { list, object, resources, text, texts } from "../raw.ts";
 import { calicoObjects } from "./objects.ts";
 import { NAMESPACE_LABEL, NAMESPACE_PREFIX, networks, SERVICE_ACCOUNT_PREFIX } from "./rule.ts";
 import type { LabelOf } from "./selector.ts";

@@ -1,6 +1,6 @@
 /** Calico's custom resources as they were recorded. */
 import type { Cluster } from "../../model/cluster.ts";
-import { object, resources, text, textMap, type Resource } from "./ipam/raw.ts";
+import { object, resources, text, textMap, type Resource } from "../raw.ts";
 
 export type CalicoObject = Resource;
 

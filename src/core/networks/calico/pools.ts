@@ -2,7 +2,7 @@
 import { formatIp, formatPrefix, inPrefix, parsePrefix, type Ip, type Prefix } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import { nth } from "./ipam/range.ts";
-import { text, texts } from "./ipam/raw.ts";
+import { text, texts } from "../raw.ts";
 import { recordedBlocks } from "./ipam/read.ts";
 import { calicoObjects } from "./objects.ts";
 import { oncePer } from "../once.ts";

@@ -1,7 +1,7 @@
 /** Pods as Calico's workload endpoints (conversion/workload_endpoint_default.go; updateprocessors/workloadendpointprocessor.go). */
 import { formatIp, parseIp, type Ip } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
-import { list, object, text, textMap, whole, type Raw } from "./ipam/raw.ts";
+import { list, object, text, textMap, whole, type Raw } from "../raw.ts";
 import { hostDeviceName } from "./names.ts";
 import {
   NAMESPACE_LABEL,

@@ -2,7 +2,7 @@
 import { allFlags, flagOf } from "../flags.ts";
 import { IntentError } from "../network.ts";
 import type { Machine, Site } from "../site.ts";
-import { mapAt, textAt } from "../dns/plain.ts";
+import { mapAt, textAt } from "../raw-paths.ts";
 
 export interface CiliumConfig {
   ipv4: boolean;

@@ -1,6 +1,6 @@
 /** Cilium's own objects (cilium.io/v2), reduced to what its datapath is made of. */
 import type { Cluster } from "../../model/cluster.ts";
-import { at, listAt, mapAt, numberAt, plain, textAt, textsAt } from "../dns/plain.ts";
+import { at, listAt, mapAt, numberAt, plain, textAt, textsAt } from "../raw-paths.ts";
 
 /** A CiliumNode: what an agent tells the others of its node. */
 export interface CiliumNode {

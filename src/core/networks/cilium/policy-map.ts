@@ -5,7 +5,7 @@
 import type { Pod } from "../../model/cluster.ts";
 import type { Machine, Site } from "../site.ts";
 import { selectorTakes, type LabelOf } from "../label-selector.ts";
-import { at, listAt, numberAt, textAt, textsAt } from "../dns/plain.ts";
+import { at, listAt, numberAt, textAt, textsAt } from "../raw-paths.ts";
 import { ciliumConfig } from "./config.ts";
 import { ciliumEndpoints, ciliumIdentities, unknownPolicies, type CiliumIdentity } from "./objects.ts";
 

@@ -1,7 +1,7 @@
 /** The cluster's objects by the keys that CoreDNS looks them up by (plugin/kubernetes/controller.go). */
 import { formatIp, parseIp } from "../../model/address.ts";
 import type { Cluster, Service } from "../../model/cluster.ts";
-import { textAt } from "./plain.ts";
+import { textAt } from "../raw-paths.ts";
 
 /** An endpoint as CoreDNS keeps it: ready ones only (object/endpoint.go, endpointsliceReady). */
 export interface NamedEndpoint {

@@ -1,6 +1,6 @@
 /** A Corefile, as far as it decides what the cluster's DNS answers (coredns.io/manual/toc, Caddyfile syntax). */
 import type { Cluster } from "../../model/cluster.ts";
-import { mapAt, textAt } from "./plain.ts";
+import { mapAt, textAt } from "../raw-paths.ts";
 
 /** The kubernetes plugin of a server block (plugin/kubernetes/setup.go). */
 export interface KubernetesZone {

@@ -2,7 +2,7 @@
 import { flagOf } from "../flags.ts";
 import { kubeletConfiguration } from "../kubelet-config.ts";
 import type { Machine } from "../site.ts";
-import { textAt, textsAt } from "./plain.ts";
+import { textAt, textsAt } from "../raw-paths.ts";
 import { withoutFinalDot, type ResolvConf } from "./resolv-conf.ts";
 
 /** kubelet's settings that decide a pod's resolv.conf. */

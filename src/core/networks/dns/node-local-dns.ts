@@ -8,7 +8,7 @@ import { flagOf, switchOf } from "../flags.ts";
 import { IntentError, type Network } from "../network.ts";
 import type { Machine, Site } from "../site.ts";
 import type { XtFamily } from "../state.ts";
-import { listAt, textAt, textsAt } from "./plain.ts";
+import { listAt, textAt, textsAt } from "../raw-paths.ts";
 
 const OWNER = "nodelocaldns";
 const SKIP = "NodeLocal DNS Cache: skip conntrack";

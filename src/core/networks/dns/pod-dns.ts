@@ -1,6 +1,6 @@
 /** The resolver of a pod as kubelet makes it (pkg/kubelet/network/dns/dns.go, Configurer.GetPodDNS, Kubernetes v1.34). */
 import type { Cluster, Pod } from "../../model/cluster.ts";
-import { at, flagAt, listAt, plain, textAt, textsAt } from "./plain.ts";
+import { at, flagAt, listAt, plain, textAt, textsAt } from "../raw-paths.ts";
 import type { KubeletDns } from "./kubelet-dns.ts";
 import { MAX_NAMESERVERS, resolvConfText, withoutFinalDot, type ResolvConf } from "./resolv-conf.ts";
 

@@ -1,8 +1,8 @@
 /** kube-proxy's settings as they were given: the configuration file, or flags in the file's own shape. */
 import { parse } from "yaml";
-import { allFlags, flagOf, isTrue, switchOf } from "../flags.ts";
+import { flagOf, isTrue, switchOf } from "../flags.ts";
 import { IntentError } from "../network.ts";
-import type { CommandLine, Machine } from "../site.ts";
+import type { Machine } from "../site.ts";
 
 /** Fields of a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), as they stand. */
 export type Settings = Record<string, unknown>;
@@ -35,11 +35,6 @@ const FLAGS: Record<string, { paths: string[]; type?: "boolean" | "list" | "gate
   "conntrack-udp-timeout": { paths: ["conntrack.udpTimeout"] },
   "conntrack-udp-timeout-stream": { paths: ["conntrack.udpStreamTimeout"] },
 };
-
-/** What kube-proxy says of its flags, by name. */
-export function flagsOf(command: CommandLine): Map<string, string> {
-  return allFlags(command.words);
-}
 
 function put(settings: Settings, path: string, value: unknown): void {
   const [outer, inner] = path.split(".");

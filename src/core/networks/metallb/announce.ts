@@ -6,7 +6,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { formatIp, formatPrefix, parseIp, prefixOf } from "../../model/address.ts";
 import type { Cluster, Endpoint, Node, Service } from "../../model/cluster.ts";
-import { list, object, text } from "../calico/ipam/raw.ts";
+import { list, object, text } from "../raw.ts";
 import {
   addressPools,
   bgpAdvertisements,

@@ -3,7 +3,7 @@ import { compareIp, inPrefix, parseIp, parsePrefix, type Ip, type Prefix } from 
 import type { Cluster } from "../../model/cluster.ts";
 import { wholeSeconds } from "../go-duration.ts";
 import { labelsOf, selectorTakes } from "../label-selector.ts";
-import { list, object, resources, text, texts, whole, type Raw } from "../calico/ipam/raw.ts";
+import { list, object, resources, text, texts, whole, type Raw } from "../raw.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 

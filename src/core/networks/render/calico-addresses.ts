@@ -1,6 +1,6 @@
 /** What Calico's own programs write into the datastore: nodes' addresses and tunnels, pods' addresses, the blocks that both are of. */
 import { formatPrefix } from "../../model/address.ts";
-import { text, textMap, object } from "../calico/ipam/raw.ts";
+import { text, textMap, object } from "../raw.ts";
 import { nextAddress } from "../calico/ipam/assign.ts";
 import { readIpam } from "../calico/ipam/read.ts";
 import type { Block, IpamState, Use } from "../calico/ipam/state.ts";

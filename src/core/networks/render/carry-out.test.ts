@@ -18,6 +18,7 @@ const EXAMPLES: [network: string, files: string[], modes?: string[]][] = [
   ["calico", ["dual-stack.yaml"], ["vxlan"]],
   ["calico", ["racks.yaml"], ["crosssubnet", "bgp"]],
   ["cilium", ["shop.yaml"]],
+  ["cilium", ["dual-stack.yaml"]],
   ["cni", ["shop.yaml"]],
   ["cni", ["dual-stack.yaml"], ["bridge", "ptp", "ipvlan-l3"]],
   ["docker-bridge", ["docker.yaml"]],

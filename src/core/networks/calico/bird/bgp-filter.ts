@@ -3,7 +3,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { parsePrefix, type Prefix } from "../../../model/address.ts";
 import type { Cluster } from "../../../model/cluster.ts";
-import { list, object, text, texts, whole, type Raw } from "../ipam/raw.ts";
+import { list, object, text, texts, whole, type Raw } from "../../raw.ts";
 import { width, within } from "../ipam/range.ts";
 import { calicoObjects } from "../objects.ts";
 import { oncePer } from "../../once.ts";

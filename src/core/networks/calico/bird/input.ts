@@ -4,7 +4,7 @@ import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { formatPrefix, parsePrefix, type Prefix } from "../../../model/address.ts";
 import type { Cluster } from "../../../model/cluster.ts";
 import { width } from "../ipam/range.ts";
-import { text } from "../ipam/raw.ts";
+import { text } from "../../raw.ts";
 import { calicoObjects } from "../objects.ts";
 import { oncePer } from "../../once.ts";
 import { ipamBlocks, ipPools, type IpPool } from "../pools.ts";

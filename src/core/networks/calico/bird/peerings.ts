@@ -6,7 +6,7 @@ import { formatIp, parseIp } from "../../../model/address.ts";
 import type { Cluster } from "../../../model/cluster.ts";
 import { oncePer } from "../../once.ts";
 import { takes } from "../ipam/labels.ts";
-import { text, whole } from "../ipam/raw.ts";
+import { text, whole } from "../../raw.ts";
 import { calicoObjects, type CalicoObject } from "../objects.ts";
 import { bgpNodes, settingsOf, type BgpNode } from "./settings.ts";
 

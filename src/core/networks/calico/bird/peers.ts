@@ -1,7 +1,7 @@
 /** A node's BGP peers as BIRD has them: the mesh, and what BGPPeers ask for (confd's bgp_processor.go). */
 import type { Cluster } from "../../../model/cluster.ts";
 import { wholeSeconds } from "../../go-duration.ts";
-import { text, texts, whole } from "../ipam/raw.ts";
+import { text, texts, whole } from "../../raw.ts";
 import type { CalicoObject } from "../objects.ts";
 import { peeringsOf, type Peering } from "./peerings.ts";
 import type { BgpNode, BgpSettings } from "./settings.ts";

@@ -2,7 +2,7 @@
 import { formatIp, parseIp, parsePrefix, type Prefix } from "../../../model/address.ts";
 import type { Cluster } from "../../../model/cluster.ts";
 import { wholeSeconds } from "../../go-duration.ts";
-import { list, object, text, whole, type Raw } from "../ipam/raw.ts";
+import { list, object, text, whole, type Raw } from "../../raw.ts";
 import { calicoObjects } from "../objects.ts";
 import { oncePer } from "../../once.ts";
 

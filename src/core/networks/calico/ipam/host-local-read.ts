@@ -7,7 +7,7 @@ import type { JsonObject } from "../../cni/json-config.ts";
 import { IntentError } from "../../network.ts";
 import type { Machine } from "../../site.ts";
 import type { LocalState, RangeSet } from "./host-local.ts";
-import { list, object, text, type Raw } from "./raw.ts";
+import { list, object, text, type Raw } from "../../raw.ts";
 
 /** The `ipam` part by which pods get their addresses of host-local: of a plugin of the network, or of the one that flannel's calls. */
 function hostLocalOf(machine: Machine, network: CniNetwork): Raw | null {

@@ -2,7 +2,7 @@
 import { formatPrefix, parsePrefix } from "../../../model/address.ts";
 import type { Cluster } from "../../../model/cluster.ts";
 import { width } from "./range.ts";
-import { list, object, resources, seconds, text, textMap, texts, whole, type Resource } from "./raw.ts";
+import { list, object, resources, seconds, text, textMap, texts, whole, type Resource } from "../../raw.ts";
 import type { Affinity, Allocation, Block, Config, IpamState, Owner, Pool } from "./state.ts";
 
 /** Handles of what Windows keeps for itself in every block do not make a block used (libcalico-go/lib/ipam, WindowsReservedHandle). */

@@ -11,7 +11,7 @@ import { poolFor } from "./ownership.ts";
 import { podCidrs } from "./pod-cidrs.ts";
 import { enabledPools } from "./pools.ts";
 import { sizeOf, within } from "./range.ts";
-import { object, resources, seconds, texts, type Resource } from "./raw.ts";
+import { object, resources, seconds, texts, type Resource } from "../../raw.ts";
 import { readIpam } from "./read.ts";
 import type { Count, IpamReport, ReportedBlock, ReportedNext, ReportedPool, ReportedRange } from "./report-types.ts";
 import { ownerName, sameOwner, type IpamState, type Pool } from "./state.ts";

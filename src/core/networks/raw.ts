@@ -1,5 +1,5 @@
 /** Reads recorded custom resources, which come as they are: every part may be absent or of another kind than it should be. */
-import type { Cluster } from "../../../model/cluster.ts";
+import type { Cluster } from "../model/cluster.ts";
 
 export type Raw = Readonly<Record<string, unknown>>;
 
