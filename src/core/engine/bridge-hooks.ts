@@ -33,6 +33,15 @@ export function cross(run: Run, { bridge, from, to }: Crossing, pkt: Packet): Fa
   );
 }
 
+/** Takes a message across all bridges of a way; null when all let it pass. */
+export function crossAll(run: Run, way: readonly Crossing[], p: Packet): Fate | null {
+  for (const crossing of way) {
+    const stopped = cross(run, crossing, p);
+    if (stopped !== null) return stopped;
+  }
+  return null;
+}
+
 /**
  * br_nf_forward and br_nf_post_routing: the rules between two ports, or between the bridge device itself (`from` null) and a port.
  * `filtered`: IP's rules see the frame, too. Null lets it pass.

@@ -45,6 +45,7 @@ export function bridgeReceive(run: Run, port: Device, pkt: Packet): FrameFate {
   const filtered = callsIp(bridge, pkt.v);
   if (filtered) {
     const dst = pkt.dst;
+    pkt.port = port;
     const fate = runHook(run, ns, "prerouting", pkt, { iif: bridge, oif: null, physIn: port, bridged: true });
     if (fate !== null) return fate;
     if (dst !== pkt.dst && dst.key !== pkt.dst.key) return afterDnat(run, port, bridge, pkt);

@@ -48,13 +48,13 @@ function fromEntry(e: CtEntry): Connection {
 export type Zone = Pick<Connection, "zone" | "zoneDir">;
 
 /** nf_ct_zone_id: the number that counts in one direction. */
-function zoneId(z: Zone, reply: boolean): number {
+export function zoneId(z: Zone, reply: boolean): number {
   return z.zoneDir === "both" || (z.zoneDir === "reply") === reply ? z.zone : 0;
 }
 
 /**
  * nf_conntrack_find_get: the connection that has this tuple in this zone, in either direction. Entries of the snapshot count.
- * `except` is not looked at.
+ * `except` is not looked at. `hashed`: only where the tuple is hashed with this zone's number (hash_conntrack); null: wherever it is.
  */
 export function findConnection(
   run: Run,
@@ -63,12 +63,17 @@ export function findConnection(
   tuple: CtTuple,
   zone: Zone,
   except: Connection | null = null,
+  hashed: number | null = null,
 ): Found | null {
+  const there = zoneId(zone, false);
+  const back = zoneId(zone, true);
+  const inOrig = hashed === null || there === hashed;
+  const inReply = hashed === null || back === hashed;
   for (let t = run.tracked; t !== null; t = t.next) {
     const { ct } = t;
     if (t.ns !== ns || ct.proto !== proto || ct === except) continue;
-    if (zoneId(ct, false) === zoneId(zone, false) && sameTuple(proto, ct.orig, tuple)) return { ct, reply: false };
-    if (zoneId(ct, true) === zoneId(zone, true) && sameTuple(proto, ct.reply, tuple)) return { ct, reply: true };
+    if (inOrig && zoneId(ct, false) === there && sameTuple(proto, ct.orig, tuple)) return { ct, reply: false };
+    if (inReply && zoneId(ct, true) === back && sameTuple(proto, ct.reply, tuple)) return { ct, reply: true };
   }
   if (!ns.hasStored) return null;
   const icmp = isIcmp(proto);
@@ -76,7 +81,8 @@ export function findConnection(
   for (const s of ns.stored(hash)) {
     if (s.entry.proto !== proto || !sameTuple(proto, s.tuple, tuple)) continue;
     const { zone: both, zoneOrig, zoneReply } = s.entry;
-    if ((both !== 0 ? both : s.reply ? zoneReply : zoneOrig) !== zoneId(zone, s.reply)) continue;
+    if ((both !== 0 ? both : s.reply ? zoneReply : zoneOrig) !== (s.reply ? back : there)) continue;
+    if (!(s.reply ? inReply : inOrig)) continue;
     // Taken over once in this run already, and gone since (a closed connection that was opened again).
     if (wasTaken(run, ns, s.entry) || run.isGone(s.entry)) return null;
     const ct = fromEntry(s.entry);
@@ -157,6 +163,8 @@ export function trackIn(run: Run, ns: Ns, pkt: Packet): void {
   pkt.ctReply = reply;
   if (reply) {
     pkt.ctInfo = "established";
+    // nf_conntrack_tcp_packet: a RST for an answer ends the connection at once; this packet still has it.
+    if (ct.proto === TCP && (pkt.tcpFlags & RST) !== 0 && !ct.seenReply) run.dropConnection(ns, ct);
     ct.seenReply = true;
     if (ct.proto === UDP) ct.assured = true;
   } else pkt.ctInfo = ct.seenReply ? "established" : ct.expected ? "related" : "new";
@@ -233,15 +241,14 @@ function trackError(run: Run, ns: Ns, pkt: Packet): void {
 
 /**
  * __nf_conntrack_confirm: the connection that has either tuple already and so keeps this one out. Datagrams may share
- * one in the same direction (nf_ct_resolve_clash), not one that the other has for its other direction. Tuples of
- * opposite directions meet in the hash table only where both have one zone.
+ * one in the same direction (nf_ct_resolve_clash), not one that the other has for its other direction. Each
+ * tuple is looked for where its own direction's zone puts it.
  */
 function clashing(run: Run, ns: Ns, ct: Connection): Connection | null {
-  const oneZone = zoneId(ct, false) === zoneId(ct, true);
-  const back = findConnection(run, ns, ct.proto, ct.reply, ct, ct);
-  if (back !== null && (back.reply ? ct.proto === TCP : oneZone)) return back.ct;
-  const there = findConnection(run, ns, ct.proto, ct.orig, ct, ct);
-  return there !== null && (there.reply ? oneZone : ct.proto === TCP) ? there.ct : null;
+  const back = findConnection(run, ns, ct.proto, ct.reply, ct, ct, zoneId(ct, true));
+  if (back !== null && (!back.reply || ct.proto === TCP)) return back.ct;
+  const there = findConnection(run, ns, ct.proto, ct.orig, ct, ct, zoneId(ct, false));
+  return there !== null && (there.reply || ct.proto === TCP) ? there.ct : null;
 }
 
 /** nf_conntrack_confirm: the entry enters the table when its first packet leaves or arrives. */

@@ -133,7 +133,7 @@ function settle(run: Run, a: Attempt, who: Asked, fate: Fate): Result {
     case "reset": {
       run.direction = "reply";
       if (a.proto !== TCP) return ended(fate.local ? "not-permitted" : "timeout", "rejected", fate.because);
-      return judgeReset(a, who, sendReset(run, fate.ns, fate.pkt) as Fate, "rejected", fate.because);
+      return judgeReset(a, who, sendReset(run, fate.ns, fate.pkt, fate.port) as Fate, "rejected", fate.because);
     }
     case "no-listener": {
       run.direction = "reply";

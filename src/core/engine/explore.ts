@@ -237,11 +237,12 @@ const MAX_CHOICES = 100_000;
 
 /**
  * All that `run` can come to. Outcomes with one fine key are one, their shares added.
- * Returns `complete: false` when there were too many ways: shares are then those of the ways tried.
+ * Returns `complete: false` when there were more than `maxWays`: shares are then those of the ways tried.
  */
 export function explore<T>(
   run: (oracle: Oracle) => T,
   keyOf: KeyOf<T>,
+  maxWays: number = MAX_WAYS,
 ): { happenings: Happening<T>[]; complete: boolean } {
   const oracle = new ReplayOracle();
   const runs: Run<T>[] = [];
@@ -252,7 +253,7 @@ export function explore<T>(
     const value = run(oracle);
     runs.push({ value, points: oracle.points.slice() });
     choices += oracle.points.length;
-    if (runs.length >= MAX_WAYS || choices >= MAX_CHOICES) {
+    if (runs.length >= maxWays || choices >= MAX_CHOICES) {
       complete = !oracle.advance();
       break;
     }

@@ -2,6 +2,7 @@
 import type { Socket } from "../model/socket.ts";
 import type { Source } from "../model/source.ts";
 import type { Disposition } from "../model/walk.ts";
+import type { Device } from "./device.ts";
 import type { Ns } from "./ns.ts";
 import type { Packet } from "./packet.ts";
 
@@ -30,8 +31,8 @@ export type Fate =
   | { t: "lost"; disposition: Disposition; ns: Ns; pkt: Packet; because: Because; local: boolean }
   /** The namespace answers with an ICMP error (unless the packet is one itself). */
   | { t: "error"; disposition: Disposition; ns: Ns; pkt: Packet; icmp: IcmpError; because: Because; local: boolean }
-  /** REJECT --reject-with tcp-reset. */
-  | { t: "reset"; ns: Ns; pkt: Packet; because: Because; local: boolean }
+  /** REJECT --reject-with tcp-reset. `port`: the bridge port that a bridged packet came by, and the answer leaves by. */
+  | { t: "reset"; ns: Ns; pkt: Packet; because: Because; local: boolean; port: Device | null }
   /** The send itself fails; `rerouted`: in routing again, after OUTPUT had changed the packet. */
   | {
       t: "send-error";

@@ -3,7 +3,7 @@ import { formatIp } from "../model/address.ts";
 import type { Route } from "../model/route.ts";
 import type { Device } from "./device.ts";
 import type { Source } from "../model/source.ts";
-import type { Fate, FrameFate } from "./fate.ts";
+import type { Because, Fate, FrameFate } from "./fate.ts";
 import { runHook } from "./hooks.ts";
 import { resolve } from "./neighbour.ts";
 import type { Hop } from "./next-hop.ts";
@@ -15,6 +15,18 @@ import { transmit } from "./transmit.ts";
 /** ip_dst_mtu_maybe_forward: the route's own MTU, else the device's. */
 export function mtuOf(dev: Device, route: Route | null): number {
   return route?.mtu ?? dev.mtu;
+}
+
+/** Whether a packet that may not be cut up does not fit; a program's answer is taken to fit. */
+export function tooBig(pkt: Packet, dev: Device, route: Route): boolean {
+  return pkt.length > mtuOf(dev, route) && pkt.df && !pkt.answer;
+}
+
+export function tooBigFor(pkt: Packet, dev: Device, route: Route): Because {
+  return {
+    text: `${pkt.length} bytes do not fit ${dev.name}, whose MTU is ${mtuOf(dev, route)}`,
+    source: route.mtu !== null ? route.source : dev.link.source,
+  };
 }
 
 /** What a packet comes to whose TTL or hop limit allows no further hop (ip_forward, ip6_forward). `source`: what would have led on. */
@@ -63,10 +75,7 @@ export function forward(run: Run, ns: Ns, from: Device, pkt: Packet, hop: Hop, r
       pkt,
       local: false,
       icmp: pkt.v === 4 ? { type: 3, code: 4, mtu } : { type: 2, code: 0, mtu },
-      because: {
-        text: `${pkt.length} bytes do not fit ${hop.dev.name}, whose MTU is ${mtu}`,
-        source: route.mtu !== null ? route.source : hop.dev.link.source,
-      },
+      because: tooBigFor(pkt, hop.dev, route),
     };
   }
   pkt.ttl--;
@@ -76,11 +85,23 @@ export function forward(run: Run, ns: Ns, from: Device, pkt: Packet, hop: Hop, r
   return fate ?? finish(run, ns, from, pkt, hop);
 }
 
-/** ip_output and ip_finish_output2: POSTROUTING, the neighbour, the device. `skbDev`: device that the packet came by, which POSTROUTING still sees. */
-export function finish(run: Run, ns: Ns, skbDev: Device | null, pkt: Packet, hop: Hop): FrameFate {
+/** ip_output and ip_finish_output2: POSTROUTING, the neighbour, the device. `skbDev`: device that the packet came by, which POSTROUTING still sees. `rerouted`: the route that rules chose for what a program sent, of which the MTU has not been seen to. */
+export function finish(
+  run: Run,
+  ns: Ns,
+  skbDev: Device | null,
+  pkt: Packet,
+  hop: Hop,
+  rerouted: Route | null = null,
+): FrameFate {
   pkt.nextHop = hop.gateway ?? pkt.dst;
   const fate = runHook(run, ns, "postrouting", pkt, { iif: skbDev, oif: hop.dev });
   if (fate !== null) return fate;
+  // ip_finish_output, ip6_finish_output: after POSTROUTING, and the sender is told.
+  if (rerouted !== null && tooBig(pkt, hop.dev, rerouted)) {
+    const because = tooBigFor(pkt, hop.dev, rerouted);
+    return { t: "send-error", disposition: "too-big", error: "EMSGSIZE", ns, pkt, because, rerouted: true };
+  }
   if (hop.nextHop.encap !== null) {
     return {
       t: "inconclusive",
@@ -104,6 +125,7 @@ export function finish(run: Run, ns: Ns, skbDev: Device | null, pkt: Packet, hop
     case "unknown":
       return { t: "inconclusive", because: { text: found.why, source: null } };
     case "failed":
+      if (run.asking === 0) run.giveUpOn(dev, ip);
       // arp_error_report, ndisc_error_report: host unreachable goes to the sender.
       return {
         t: "error",

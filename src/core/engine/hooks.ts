@@ -322,7 +322,7 @@ function fateOf(
       return { t: "lost", disposition: "dropped", ns, pkt, because, local };
     case "reject": {
       const how = ctx.rejectWith ?? "icmp-port-unreachable";
-      if (how === "tcp-reset") return { t: "reset", ns, pkt, because, local };
+      if (how === "tcp-reset") return { t: "reset", ns, pkt, because, local, port: ctx.physIn };
       return { t: "error", disposition: "rejected", ns, pkt, icmp: rejectCode(how, pkt.v), because, local };
     }
     case "queue":

@@ -126,14 +126,15 @@ function route4(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
   showRoute(run, ns, pkt, r);
   const forwards = dev.conf.forwarding4;
   const type = r.error === null ? r.route!.type : null;
-  if (type === "broadcast")
-    return drop(
-      ns,
-      pkt,
-      "dropped",
-      `${formatIp(pkt.dst)} is a broadcast address, which is not answered`,
-      r.route!.source,
-    );
+  if (type === "broadcast") {
+    const check = checkSource(ns, pkt, dev, null);
+    if (check !== null) return check;
+    // INPUT sees it; of what refuses it there nobody is told (RTCF_BROADCAST in icmp_send and nf_send_reset).
+    const fate = runHook(run, ns, "input", pkt, { iif: dev, oif: null });
+    if (fate !== null && (fate.t === "inconclusive" || fate.t === "lost")) return fate;
+    const text = `${formatIp(pkt.dst)} is a broadcast address, which is not answered`;
+    return drop(ns, pkt, "dropped", text, r.route!.source);
+  }
   if (type === "local") {
     const check = checkSource(ns, pkt, dev, null);
     return check ?? deliver(run, ns, dev, pkt);

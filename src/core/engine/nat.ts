@@ -2,7 +2,7 @@
 import { compareIp, ip4, ip6, maskWord, sameIp, type Ip } from "../model/address.ts";
 import type { CtTuple } from "../model/conntrack.ts";
 import type { Connection } from "./connection.ts";
-import { findConnection } from "./conntrack.ts";
+import { findConnection, zoneId } from "./conntrack.ts";
 import { jhash2, reciprocalScale } from "./jhash.ts";
 import type { NatRequest } from "./netfilter/context.ts";
 import type { Ns } from "./ns.ts";
@@ -84,17 +84,17 @@ export function setupNat(run: Run, ns: Ns, ct: Connection, req: NatRequest): boo
 
 /** setupNat where neither address nor port is asked for: the tuple stays, unless its source port must be another. */
 function keepTuple(run: Run, ns: Ns, ct: Connection, req: NatRequest): boolean {
-  if (req.manip === "dst") {
-    ct.dstNatDone = true;
-    return true;
-  }
+  const src = req.manip === "src";
+  if (src) ct.srcNatDone = true;
+  else ct.dstNatDone = true;
+  if (!src && !isIcmp(ct.proto)) return true;
   if ((hasPorts(ct.proto) || isIcmp(ct.proto)) && (req.random || req.randomFully || taken(run, ns, ct, ct.reply))) {
     const next = invertTuple(ct.proto, ct.reply);
     draw(run, ns, ct, next);
     ct.reply = invertTuple(ct.proto, next);
-    ct.srcNat = true;
+    if (src) ct.srcNat = true;
+    else ct.dstNat = true;
   }
-  ct.srcNatDone = true;
   return true;
 }
 
@@ -102,10 +102,9 @@ function inRange(ip: Ip, min: Ip, max: Ip): boolean {
   return ip.v === min.v && compareIp(ip, min) >= 0 && compareIp(ip, max) <= 0;
 }
 
-/** Whether another connection already answers to this reply (nf_nat_used_tuple). */
+/** Whether another connection already answers to this reply (nf_conntrack_tuple_taken: as the zone of replies has it hashed). */
 function taken(run: Run, ns: Ns, ct: Connection, reply: CtTuple): boolean {
-  const found = findConnection(run, ns, ct.proto, reply, ct, ct);
-  return found !== null;
+  return findConnection(run, ns, ct.proto, reply, ct, ct, zoneId(ct, true)) !== null;
 }
 
 /** nf_nat_l4proto_unique_tuple as far as it can be told: true when the kernel draws a source port at random, which is then marked so. */
@@ -120,8 +119,8 @@ function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatReq
   };
   const { minPort, maxPort } = req;
   if (minPort === null || maxPort === null) {
-    // Without a range a destination port stays; a source port moves when asked to, or when its tuple is taken.
-    if (!src) return false;
+    // Without a range a destination port stays; a source port moves when asked to, or when its tuple is taken, and so does ICMP's id, which is both.
+    if (!src && !icmp) return false;
     const clash = taken(run, ns, ct, invertTuple(ct.proto, next));
     if (!clash && !req.random && !req.randomFully) return false;
     draw(run, ns, ct, next);

@@ -1,18 +1,19 @@
 /** From a next hop's address to the MAC that frames for it carry: the neighbour table, else who would answer a request. */
-import { formatIp, inPrefix, ip4, ip6, type Ip } from "../model/address.ts";
+import { formatIp, inPrefix, ip4, type Ip } from "../model/address.ts";
 import type { Neighbour } from "../model/link.ts";
 import type { Source } from "../model/source.ts";
+import { addrType } from "./address-type.ts";
 import { domainOf } from "./broadcast-domain.ts";
 import type { Answerer, Crossing, Device } from "./device.ts";
 import { answers } from "./neighbour-answers.ts";
 import { inetSelectAddr } from "./source-address.ts";
 import type { Ns } from "./ns.ts";
 import { textOf, UNWANTED, type Fate } from "./fate.ts";
-import { transmit } from "./transmit.ts";
-import { cross, reversed } from "./bridge-hooks.ts";
+import { BROADCAST, transmit } from "./transmit.ts";
+import { crossAll, reversed } from "./bridge-hooks.ts";
 import { arpHook, deviceHook } from "./link-hooks.ts";
-import { runHook } from "./hooks.ts";
-import { IPV6_ICMP, Packet } from "./packet.ts";
+import { ndBlocked } from "./neighbour-discovery.ts";
+import { Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
 
 export type Resolution =
@@ -76,8 +77,12 @@ function leftoversOf(dev: Device): ReadonlySet<Neighbour> {
       const sender = e.ip.v === 4 ? inetSelectAddr(dev.ns, dev, e.ip, 253) : dev.linkLocal();
       return owned.every((d) => answers(d, e.ip, sender) === false);
     };
+    // A program is asked for what the device does not know, and may answer for anyone (neigh_app_ns; flannel up to v0.8).
+    const asksPrograms = (dev.ns.sysctl(`net.ipv4.neigh.${dev.name.replaceAll(".", "/")}.app_solicit`) ?? 0) > 0;
     dev.leftovers =
-      gap !== null ? NO_LEFTOVERS : new Set([...dev.neigh4.values(), ...dev.neigh6.values()].filter(gone));
+      gap !== null || asksPrograms
+        ? NO_LEFTOVERS
+        : new Set([...dev.neigh4.values(), ...dev.neigh6.values()].filter(gone));
     if (dev.leftovers.size === 0) dev.leftovers = NO_LEFTOVERS;
   }
   return dev.leftovers;
@@ -114,8 +119,18 @@ function answerersOf(dev: Device, ip: Ip, sender: Ip | null): readonly Answerer[
   return found;
 }
 
-/** What an ARP request or neighbour solicitation would bring. */
+/** What an ARP request or neighbour solicitation would bring; who asks back meanwhile is known from then on, answer or not. */
 function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbour | undefined): Resolution {
+  if (run.gaveUpOn(dev, ip))
+    return { t: "failed", why: `${formatIp(ip)} on ${dev.name} has just not answered`, source: entry?.source ?? null };
+  const found = answerOf(run, ns, dev, ip, pkt, entry);
+  const learned = found.t === "failed" ? run.learnedMac(dev, ip) : null;
+  return learned === null ? found : { t: "mac", mac: learned };
+}
+
+function answerOf(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbour | undefined): Resolution {
+  // arp_constructor: for a broadcast address nobody is asked.
+  if (ip.v === 4 && addrType(ns, ip, null) === "broadcast") return { t: "mac", mac: BROADCAST };
   const vxlan = dev.link.kind;
   if (vxlan.kind === "vxlan" && vxlan.proxy)
     return {
@@ -167,8 +182,7 @@ function ask(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet, entry: Neighbou
     const lost = carried(run, dev, by, ip, sender);
     if (lost !== null) return lost;
   }
-  // neigh_event_ns in arp_process, ndisc_recv_ns: who answers a request learns who asked, PERMANENT entries apart.
-  if (sender !== null && dev.mac !== null) run.learn(by, sender, dev.mac);
+  heard(run, by, sender, dev);
   if (run.recording)
     run.step(ns, pkt, "neighbour", `${formatIp(ip)} lladdr ${mac} (${by.ns.place} ${by.name} answers)`, by.link.source);
   return { t: "mac", mac };
@@ -197,18 +211,10 @@ function arpBlocked(
         deviceHook(run, b, "ingress", p) ??
         arpHook(run, b, "input", p);
       if (stopped !== null) return stopped;
+      if (a === from && a.link.kind.kind !== "vxlan") heard(run, to, sender, from);
     }
     return null;
   });
-}
-
-/** Takes a message across all bridges of a way; null when all let it pass. */
-function crossAll(run: Run, way: readonly Crossing[], p: Packet): Fate | null {
-  for (const crossing of way) {
-    const stopped = cross(run, crossing, p);
-    if (stopped !== null) return stopped;
-  }
-  return null;
 }
 
 /** Whether request and reply get through the tunnel that a VXLAN device is; null when they do. */
@@ -236,12 +242,18 @@ function carried(run: Run, from: Device, to: Device, ip: Ip, sender: Ip | null):
             why: `${ip.v === 4 ? "ARP" : "neighbour discovery"} for ${formatIp(ip)} does not get through ${from.name}: ${textOf(fate.because)}`,
             source: fate.because.source,
           };
+        if (a === from) heard(run, to, sender, from);
       }
       return null;
     });
   } finally {
     run.asking--;
   }
+}
+
+/** neigh_event_ns in arp_process, ndisc_recv_ns: who answers a request learns who asked, PERMANENT entries apart. */
+function heard(run: Run, by: Device, sender: Ip | null, from: Device): void {
+  if (sender !== null && from.mac !== null) run.learn(by, sender, from.mac);
 }
 
 function arpMessage(operation: "request" | "reply", from: Device, to: Device, ip: Ip, sender: Ip | null): Packet {
@@ -253,78 +265,6 @@ function arpMessage(operation: "request" | "reply", from: Device, to: Device, ip
       : { operation, senderMac: to.mac, senderIp: ip, targetMac: from.mac, targetIp: sender ?? none };
   p.macSrc = operation === "request" ? from.mac : to.mac;
   p.macDst = operation === "request" ? "ff:ff:ff:ff:ff:ff" : from.mac;
-  return p;
-}
-
-/** Solicitation and advertisement are ICMPv6, and meet the rules of both ends and of the bridges between (ndisc_send_skb, ip6_mc_input); null when both pass. */
-function ndBlocked(
-  run: Run,
-  from: Device,
-  to: Device,
-  way: readonly Crossing[],
-  ip: Ip,
-  sender: Ip | null,
-): Fate | null {
-  if (sender === null || !(hasRules(from) || hasRules(to) || way.some((c) => hasRules(c.bridge)))) return null;
-  return run.quietly(() => {
-    const ask6 = nd(135, sender, ip6(0xff020000, 0, 1, 0xff000000 | (ip.d & 0xffffff)), from.mac, "multicast");
-    const tell6 = nd(136, ip, sender, to.mac, "host");
-    for (const [p, a, b, there] of [
-      [ask6, from, to, way],
-      [tell6, to, from, reversed(way)],
-    ] as const) {
-      const out =
-        runHook(run, a.ns, "output", p, { iif: null, oif: a }) ??
-        runHook(run, a.ns, "postrouting", p, { iif: null, oif: a }) ??
-        deviceHook(run, a, "egress", p);
-      if (out !== null) return out;
-      const arrived = nd(p.icmpType, p.src, p.dst, a.mac, p.type);
-      arrived.socket = null;
-      arrived.locallyMade = false;
-      arrived.ttl = p.ttl;
-      arrived.tos = p.tos;
-      const stopped =
-        crossAll(run, there, arrived) ??
-        deviceHook(run, b, "ingress", arrived) ??
-        runHook(run, b.ns, "prerouting", arrived, { iif: b, oif: null }) ??
-        runHook(run, b.ns, "input", arrived, { iif: b, oif: null });
-      if (stopped !== null) return stopped;
-      // ndisc_rcv: a hop limit of less than 255 looks like a message from another link.
-      if (arrived.ttl !== 255) {
-        const text = `rules changed its hop limit to ${arrived.ttl}, and ${b.ns.place} takes 255 alone`;
-        return {
-          t: "lost",
-          disposition: "dropped",
-          ns: b.ns,
-          pkt: arrived,
-          local: false,
-          because: { text, source: null },
-        };
-      }
-    }
-    return null;
-  });
-}
-
-function hasRules(dev: Device): boolean {
-  return (
-    dev.ns.filtersBelowIp ||
-    HOOKS.some((h) => dev.ns.netfilter.chains(6, h).length > 0) ||
-    dev.ns.netfilter.unknown[6] !== null
-  );
-}
-
-const HOOKS = ["prerouting", "input", "forward", "output", "postrouting"] as const;
-
-/** A neighbour discovery message (RFC 4861 §4.3, §4.4). */
-function nd(type: number, src: Ip, dst: Ip, mac: string | null, to: Packet["type"]): Packet {
-  const p = new Packet(6, src, dst, IPV6_ICMP);
-  p.icmpType = type;
-  p.ttl = 255;
-  p.socket = "kernel";
-  p.length = 72;
-  p.type = to;
-  p.macSrc = mac;
   return p;
 }
 

@@ -1,11 +1,12 @@
 /** Packets that start here: route, source address, OUTPUT, and out (ip_route_output, __ip_local_out; ip6_route_output). */
 import { formatIp, ip4, type Ip } from "../model/address.ts";
+import type { Route } from "../model/route.ts";
 import { sysctlConf } from "../model/sysctl.ts";
 import { addrType } from "./address-type.ts";
 import type { Device } from "./device.ts";
 import { UNWANTED, type Fate, type FrameFate, type SendError } from "./fate.ts";
 import type { FibResult, Flow } from "./fib.ts";
-import { finish, mtuOf } from "./forward.ts";
+import { finish, tooBig, tooBigFor } from "./forward.ts";
 import { runHook } from "./hooks.ts";
 import { tableName } from "./input.ts";
 import { routeText, selectHop, type Hop } from "./next-hop.ts";
@@ -105,7 +106,7 @@ function routeDevice(ns: Ns, route: FibResult["route"]): Device | null {
 }
 
 /** ip4_dst_hoplimit and ip6_dst_hoplimit, without a route's own hoplimit. */
-function defaultTtl(ns: Ns, v: 4 | 6, dev: Device): number {
+export function defaultTtl(ns: Ns, v: 4 | 6, dev: Device): number {
   const own =
     v === 4
       ? ns.sysctl("net.ipv4.ip_default_ttl")
@@ -126,6 +127,29 @@ export function needsDevice(ip: Ip): boolean {
   );
 }
 
+/** ip_route_output_key_hash_rcu, "apparently, routing tables are wrong": by a device that the sender named, what has no route is taken to be on it. */
+function onLink(dev: Device, dst: Ip): Routed {
+  const nextHop = { gateway: null, dev: dev.name, weight: 1, onlink: true, dead: false, linkdown: false, encap: null };
+  const route: Route = {
+    dst: { ip: dst, len: 32 },
+    type: "unicast",
+    table: 0,
+    protocol: "kernel",
+    scope: "link",
+    metric: 0,
+    tos: 0,
+    prefSrc: null,
+    mtu: null,
+    mtuLock: false,
+    from: null,
+    nexthops: [nextHop],
+    nhid: null,
+    pref: null,
+    source: dev.link.source,
+  };
+  return { r: { error: null, route, rule: null, unknown: null }, hop: { dev, gateway: null, nextHop } };
+}
+
 /** Looks the route up as connect() does: once to learn the source, once more with it. */
 function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fate {
   const fib = ns.fib(pkt.v);
@@ -137,6 +161,7 @@ function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fa
     if (asked !== null) flow.ruleOif = asked;
     const r = fib.lookup(flow);
     if (r.unknown !== null) return unknownRoutes(ns, r.unknown);
+    if (r.error !== null && pkt.v === 4 && oif !== null) return onLink(oif, pkt.dst);
     const hop = r.error === null ? hopOf(run, ns, r, flow) : null;
     if (hop !== null && src !== null && strayLoopback(src, hop.dev))
       return sendError(ns, pkt, { ...r, error: "EINVAL" });
@@ -226,20 +251,15 @@ export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}):
       because: { text: `${formatIp(pkt.dst)} is a broadcast address`, source: r.route!.source },
     };
   }
-  const mtu = mtuOf(hop.dev, r.route);
-  if (pkt.length > mtu && pkt.df && !pkt.answer) {
+  if (tooBig(pkt, hop.dev, route))
     return {
       t: "send-error",
       disposition: "too-big",
       error: "EMSGSIZE",
       ns,
       pkt,
-      because: {
-        text: `${pkt.length} bytes do not fit ${hop.dev.name}, whose MTU is ${mtu}`,
-        source: r.route!.mtu !== null ? r.route!.source : hop.dev.link.source,
-      },
+      because: tooBigFor(pkt, hop.dev, route),
     };
-  }
   pkt.nextHop = hop.gateway ?? pkt.dst;
   const fate = runHook(run, ns, "output", pkt, { iif: null, oif: hop.dev }, () => {
     const again = routeAgain(run, ns, pkt);
@@ -251,7 +271,7 @@ export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}):
   if (fate !== null) return fate;
   // ip6_rt_init_dst: IPv6's routes forward whatever they are asked for; those of IPv4 that are for output discard what comes in by them.
   if (pkt.v === 6 && route.type === "unicast") pkt.forwardedBy = { hop, route };
-  const out = finish(run, ns, opts.skbDev ?? null, pkt, hop);
+  const out = finish(run, ns, opts.skbDev ?? null, pkt, hop, route === r.route ? null : route);
   return out === UNWANTED
     ? {
         t: "lost",
@@ -264,11 +284,14 @@ export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}):
     : out;
 }
 
-/** ip_route_me_harder: the source stays what it is; an error reaches the sender. */
-function routeAgain(run: Run, ns: Ns, pkt: Packet): Routed | Fate {
+/**
+ * ip_route_me_harder, ip6_route_me_harder: the source stays what it is; an error reaches the sender. `oif`: the device that
+ * addresses of one link are looked up on.
+ */
+export function routeAgain(run: Run, ns: Ns, pkt: Packet, oif: Device | null = null): Routed | Fate {
   const type = pkt.v === 4 ? addrType(ns, pkt.src, null) : "local";
   if (type === "unknown") return unknownRoutes(ns, "local addresses");
-  const flow = flowFor(pkt, type === "local" || type === "unicast" ? pkt.src : null, null);
+  const flow = flowFor(pkt, type === "local" || type === "unicast" ? pkt.src : null, oif);
   const r = ns.fib(pkt.v).lookup(flow);
   if (r.unknown !== null) return unknownRoutes(ns, r.unknown);
   if (r.error !== null) return { ...(sendError(ns, pkt, r) as Extract<Fate, { t: "send-error" }>), rerouted: true };

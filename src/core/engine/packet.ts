@@ -111,6 +111,8 @@ export class Packet {
   tproxied: { ip: Ip; port: number } | null = null;
   /** Device by which it came to the namespace that it is in, as sockets see it; null for what was made there. */
   cameBy: Device | null = null;
+  /** Bridge port that br_netfilter has seen it come by, here (nf_bridge_info): it stays with what the bridge hands up to IP. */
+  port: Device | null = null;
   /** Made by a program or the kernel in the namespace that it is in; false once it has crossed a wire. */
   locallyMade = true;
   /** Next hop of its route, while it is on its way out; null before. */

@@ -1,12 +1,14 @@
 /** Packets that answer another: ICMP errors, resets, and what a server sends back. */
 import { formatIp, ip4, ip6, type Ip } from "../model/address.ts";
 import { addrType } from "./address-type.ts";
+import type { Device } from "./device.ts";
 import type { FrameFate, IcmpError } from "./fate.ts";
 import type { Ns } from "./ns.ts";
-import { sendFrom } from "./output.ts";
+import { defaultTtl, routeAgain, sendFrom } from "./output.ts";
 import { ACK, ICMP, IPV6_ICMP, Packet, RST, SYN, TCP } from "./packet.ts";
 import type { Run } from "./run.ts";
 import { ipv6SelectAddr } from "./source-address.ts";
+import { transmit } from "./transmit.ts";
 import { invertIcmpType, isIcmp, isIcmpError } from "./tuple.ts";
 
 /** nf_conntrack_attach: what a packet causes belongs to its connection, in the other direction. */
@@ -79,12 +81,21 @@ function meaningfulSource(ns: Ns, pkt: Packet): Ip | null {
   return back.error === null && back.route?.prefSrc ? null : ipv6SelectAddr(ns, pkt.cameBy, pkt.src);
 }
 
-/** nf_send_reset, nf_send_reset6: a RST in the name of the packet's destination. */
-export function sendReset(run: Run, ns: Ns, pkt: Packet): FrameFate {
+/**
+ * nf_send_reset, nf_send_reset6: a RST in the name of the packet's destination. That of a bridged packet leaves at once by the port
+ * that this came by, between the same two MACs: no rule sees it, and the route only has to be there.
+ */
+export function sendReset(run: Run, ns: Ns, pkt: Packet, port: Device | null): FrameFate {
   const r = resetTo(pkt);
   r.mark = reflectedMark(ns, pkt);
   attach(r, pkt);
-  return sendFrom(run, ns, r, { fixedSource: pkt.dst });
+  if (port === null) return sendFrom(run, ns, r, { fixedSource: pkt.dst });
+  const routed = routeAgain(run, ns, r);
+  if ("t" in routed) return routed;
+  r.ttl = defaultTtl(ns, r.v, routed.hop.dev);
+  r.macSrc = pkt.macDst;
+  r.macDst = pkt.macSrc;
+  return transmit(run, port, r);
 }
 
 /** The RST that a segment gets where nobody takes it. */

@@ -70,7 +70,7 @@ export class Run {
     c.pkt = pkt;
     c.iif = devices.iif;
     c.oif = devices.oif;
-    c.physIn = devices.physIn ?? null;
+    c.physIn = devices.physIn ?? pkt.port;
     c.physOut = devices.physOut ?? null;
     c.bridged = devices.bridged ?? false;
     c.rejectWith = null;
@@ -154,6 +154,20 @@ export class Run {
 
   learnedMac(dev: Device, ip: Ip): string | null {
     return this.learned?.get(dev)?.get(ip.key) ?? null;
+  }
+
+  /** Neighbours that did not answer a packet of this run: what is sent on that account waits for the same answer, and is thrown away with it (neigh_invalidate). */
+  private unanswered: Map<Device, Set<number | string>> | null = null;
+
+  giveUpOn(dev: Device, ip: Ip): void {
+    const unanswered = (this.unanswered ??= new Map());
+    const known = unanswered.get(dev);
+    if (known === undefined) unanswered.set(dev, new Set([ip.key]));
+    else known.add(ip.key);
+  }
+
+  gaveUpOn(dev: Device, ip: Ip): boolean {
+    return this.unanswered?.get(dev)?.has(ip.key) ?? false;
   }
 
   /** Where MACs are behind VXLAN devices, as these learned it from frames of this run. */

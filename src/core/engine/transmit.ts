@@ -119,6 +119,7 @@ export function receive(run: Run, dev: Device, pkt: Packet): FrameFate {
   // nf_reset_ct, skb_dst_drop: nothing of the sender's namespace stays on it.
   pkt.resetConnection();
   pkt.nextHop = null;
+  pkt.port = null;
   pkt.socket = null;
   pkt.forwardedBy = null;
   pkt.ipvs = false;

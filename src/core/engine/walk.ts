@@ -26,6 +26,8 @@ export interface AskOptions {
   paths?: boolean;
   /** Adds rules that did not match. */
   allRules?: boolean;
+  /** Tries at most so many ways, where MAX_WAYS of them take too long. */
+  maxWays?: number;
 }
 
 /** Joins a snapshot's namespaces into a world that questions can be asked of. Cheap: what a question needs is built when first met. */
@@ -147,11 +149,11 @@ function verdictOf(outcomes: readonly Outcome[]): Answer["verdict"] {
 /** Everything that can become of the question's packet. Throws QuestionError; never hangs. */
 export function ask(world: World, q: ResolvedQuestion, opts: AskOptions = {}): Answer {
   const a = toAttempt(world, q);
-  const { happenings, complete } = explore((oracle) => attempt(new Run(world, oracle, false, false), a), {
-    fine,
-    coarse,
-    everyWay: opts.paths === true,
-  });
+  const { happenings, complete } = explore(
+    (oracle) => attempt(new Run(world, oracle, false, false), a),
+    { fine, coarse, everyWay: opts.paths === true },
+    opts.maxWays,
+  );
   const outcomes = happenings.map((h) => outcomeOf(world, a, h, opts));
   if (!complete) {
     for (const o of outcomes) o.share = null;

@@ -45,6 +45,12 @@ export function withKernel(programs: readonly Claim[], namespaces: readonly Name
 export function intentOf(site: Site, machine: Machine, namespaces: readonly Namespace[]): Claim[] {
   const claims = NETWORKS.flatMap((network) => network.intend(site, machine));
   const host = namespaces.find((ns) => ns.place === machine.place);
-  const own = host === undefined ? [] : machineClaims(machine, host);
+  const addressKey = (claim: Claim): string | null =>
+    claim.kind === "address" ? `${claim.at} ${claim.state.dev} ${claim.state.address}` : null;
+  // An address that a program may put on the machine's device (keepalived's) is the program's.
+  const taken = new Set(claims.map(addressKey));
+  const own = (host === undefined ? [] : machineClaims(machine, host)).filter(
+    (claim) => claim.kind !== "address" || !taken.has(addressKey(claim)),
+  );
   return withKernel([...claims, ...peerRoutes(site, machine), ...own], namespaces);
 }

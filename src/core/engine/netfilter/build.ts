@@ -67,7 +67,10 @@ class NamespaceNetfilter implements Netfilter {
   }
 
   get tracks(): { readonly 4: boolean; readonly 6: boolean } {
-    return (this.tracking ??= { 4: this.some(4, xtTracks, nftTracks), 6: this.some(6, xtTracks, nftTracks) });
+    return (this.tracking ??= {
+      4: this.some(4, xtTracks, (t) => nftTracks(t, 4)),
+      6: this.some(6, xtTracks, (t) => nftTracks(t, 6)),
+    });
   }
 
   get nats(): { readonly 4: boolean; readonly 6: boolean } {

@@ -72,26 +72,25 @@ export function xtTracks(table: XtTable): boolean {
   return table.chains.some((c) => alikeRules(c).some((r) => targetTracks(r.target) || r.matches.some(matchTracks)));
 }
 
-/** Statements and expressions of nft JSON that track: `ct` in all its forms, nat, flow offload, SYN proxy. */
-function jsonTracks(json: NftJson): boolean {
+/** Statements and expressions of nft JSON that track packets of IP version `v`: `ct` in all its forms, nat, flow offload, SYN proxy. */
+function jsonTracks(json: NftJson, v: 4 | 6): boolean {
   if (typeof json !== "object" || json === null) return false;
-  if (Array.isArray(json)) return json.some(jsonTracks);
+  if (Array.isArray(json)) return json.some((j) => jsonTracks(j, v));
   for (const key of Object.keys(json)) {
     if (key === "ct" || key.startsWith("ct ")) return true;
-    if (
-      key === "snat" ||
-      key === "dnat" ||
-      key === "masquerade" ||
-      key === "redirect" ||
-      key === "flow" ||
-      key === "synproxy"
-    )
-      return true;
+    // nft_nat_init: rewriting to an address tracks that address's family alone, also in a table of both.
+    if (key === "snat" || key === "dnat") return !rewritesOther(json[key]!, v);
+    if (key === "masquerade" || key === "redirect" || key === "flow" || key === "synproxy") return true;
     const value = json[key]!;
     if (key === "xt") return xtJsonTracks(value);
-    if (jsonTracks(value)) return true;
+    if (jsonTracks(value, v)) return true;
   }
   return false;
+}
+
+function rewritesOther(nat: NftJson, v: 4 | 6): boolean {
+  const family = typeof nat === "object" && nat !== null && !Array.isArray(nat) ? nat["family"] : undefined;
+  return family === (v === 4 ? "ip6" : "ip");
 }
 
 /** `{"xt": {"type": "match", "name": "conntrack"}}`; a CT target may be a NOTRACK, which its JSON does not tell. */
@@ -101,10 +100,10 @@ function xtJsonTracks(json: NftJson): boolean {
   return typeof name === "string" && (json["type"] === "target" ? TARGET_NAMES.has(name) : MATCH_MODULES.has(name));
 }
 
-/** Whether some rule or object of an nft table needs connection tracking (nft_ct_get_init, nft_nat_init, nft_ct_helper_obj_init …). */
-export function nftTracks(table: NftTable): boolean {
+/** Whether some rule or object of an nft table needs connection tracking of IP version `v` (nft_ct_get_init, nft_nat_init, nft_ct_helper_obj_init …). */
+export function nftTracks(table: NftTable, v: 4 | 6): boolean {
   return (
     table.objects.some((o) => o.kind.startsWith("ct ") || o.kind === "synproxy") ||
-    table.chains.some((c) => c.rules.some((r) => r.expr.some(jsonTracks)))
+    table.chains.some((c) => c.rules.some((r) => r.expr.some((e) => jsonTracks(e, v))))
   );
 }

@@ -4,6 +4,7 @@ import type { Prefix } from "../../../model/address.ts";
 import type { CtTuple } from "../../../model/conntrack.ts";
 import type { Range, XtMatch } from "../../../model/xtables.ts";
 import type { Connection } from "../../connection.ts";
+import { templateOf } from "../../template.ts";
 import { ICMP, IPV6_ICMP } from "../../packet.ts";
 import type { Packet } from "../../packet.ts";
 import { MAYBE, NO, YES } from "../program.ts";
@@ -149,7 +150,7 @@ export function conntrack(m: ConntrackMatch): Test {
     return (s) => ((stateBits(s.pkt) & states) !== 0 ? hit : other);
   }
   return (s) => {
-    const ct = s.pkt.ct;
+    const ct = s.pkt.ct ?? templateOf(s.pkt);
     if (wantState !== null && ((stateBits(s.pkt) & states) !== 0) !== wantState) return NO;
     // Without a connection nothing but the state is asked: `return info->match_flags & XT_CONNTRACK_STATE`.
     if (ct === null) return wantState === null ? NO : YES;
@@ -165,7 +166,7 @@ export function conntrack(m: ConntrackMatch): Test {
 export function connmark(value: number, mask: number, not: boolean): Test {
   const want = value >>> 0;
   return (s) => {
-    const ct = s.pkt.ct;
+    const ct = s.pkt.ct ?? templateOf(s.pkt);
     if (ct === null) return NO;
     return ((ct.mark & mask) >>> 0 === want) === not ? NO : YES;
   };

@@ -1,6 +1,7 @@
 /** Every target of iptables and ip6tables as effects. */
 import type { Source } from "../../../model/source.ts";
 import type { XtTarget } from "../../../model/xtables.ts";
+import { templateOf } from "../../template.ts";
 import { ACCEPT, DROP, GOTO, JUMP, NEXT, QUEUE, REJECT, RETURN, UNSURE } from "../program.ts";
 import type { Effect, EvalState } from "../program.ts";
 import type { XtEnv } from "./env.ts";
@@ -126,7 +127,7 @@ function saveConnmark(nfmask: number, ctmask: number): Effect {
 /** XT_CONNMARK_RESTORE. */
 function restoreConnmark(nfmask: number, ctmask: number): Effect {
   return (s) => {
-    const ct = s.pkt.ct;
+    const ct = s.pkt.ct ?? templateOf(s.pkt);
     if (ct !== null) s.pkt.mark = ((s.pkt.mark & ~nfmask) ^ (ct.mark & ctmask)) >>> 0;
     return NEXT;
   };
