@@ -3,9 +3,9 @@ import { isGroup, type Device } from "./device.ts";
 import { betweenPorts, callsIp } from "./bridge-hooks.ts";
 import { bridgeHook } from "./link-hooks.ts";
 import { UNWANTED, type FrameFate } from "./fate.ts";
-import { runHook } from "./hooks.ts";
+import { BridgePorts, runHook } from "./hooks.ts";
 import { ipReceive } from "./input.ts";
-import { selectHop } from "./next-hop.ts";
+import { receivedFlow, selectHop } from "./next-hop.ts";
 import { resolve } from "./neighbour.ts";
 import type { Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
@@ -45,7 +45,7 @@ export function bridgeReceive(run: Run, port: Device, pkt: Packet): FrameFate {
   const filtered = callsIp(bridge, pkt.v);
   if (filtered) {
     const dst = pkt.dst;
-    const fate = runHook(run, ns, "prerouting", pkt, { iif: bridge, oif: null, physIn: port, bridged: true });
+    const fate = runHook(run, ns, "prerouting", pkt, bridge, null, new BridgePorts(port, null));
     if (fate !== null) return fate;
     if (dst !== pkt.dst && dst.key !== pkt.dst.key) return afterDnat(run, port, bridge, pkt);
   }
@@ -55,23 +55,12 @@ export function bridgeReceive(run: Run, port: Device, pkt: Packet): FrameFate {
 /** br_nf_pre_routing_finish once DNAT has changed the destination: stay on the bridge when the route does, else go up to be routed. */
 function afterDnat(run: Run, port: Device, bridge: Device, pkt: Packet): FrameFate {
   const { ns } = port;
-  const flow = {
-    dst: pkt.dst,
-    src: pkt.src,
-    iif: bridge,
-    oif: null,
-    mark: pkt.mark,
-    tos: pkt.tos,
-    proto: pkt.proto,
-    sport: pkt.sport,
-    dport: pkt.dport,
-    uid: null,
-  };
-  const r = ns.fib(pkt.v).lookup(flow);
+  const fib = ns.fib(pkt.v);
+  const r = fib.byDestination(pkt.dst) ?? fib.lookup(receivedFlow(pkt, bridge));
   if (r.unknown !== null)
     return { t: "inconclusive", because: { text: `routes of ${ns.place} are not known: ${r.unknown}`, source: null } };
   if (r.error === null && r.route?.type === "unicast") {
-    const hop = selectHop(run, ns, r.route, flow);
+    const hop = r.only ?? selectHop(run, ns, r, receivedFlow(pkt, bridge));
     if (hop?.dev === bridge) {
       const found = resolve(run, ns, bridge, hop.gateway ?? pkt.dst, pkt);
       if (found.t === "unknown") return { t: "inconclusive", because: { text: found.why, source: null } };
@@ -90,17 +79,9 @@ function afterDnat(run: Run, port: Device, bridge: Device, pkt: Packet): FrameFa
 function forwardOrUp(run: Run, port: Device, bridge: Device, pkt: Packet, filtered: boolean): FrameFate {
   const { ns } = port;
   const mac = pkt.macDst ?? "ff:ff:ff:ff:ff:ff";
-  const up = (): FrameFate => {
-    const stopped = bridgeHook(run, bridge, "input", pkt, port, null);
-    if (stopped !== null) return stopped;
-    pkt.type = mac === bridge.mac || mac === port.mac ? "host" : pkt.type;
-    return ipReceive(run, bridge, pkt, filtered);
-  };
-  if (isGroup(mac)) return up();
-  if (mac === bridge.mac || mac === port.mac) return up();
-  const entry = bridge.fdb
-    .get(mac)
-    ?.find((e) => e.vlan === null || vlanAt(bridge, port, pkt) === 0 || e.vlan === vlanAt(bridge, port, pkt));
+  if (mac === bridge.mac || mac === port.mac || isGroup(mac)) return passUp(run, port, bridge, pkt, mac, filtered);
+  const vlan = vlanAt(bridge, port, pkt);
+  const entry = bridge.fdb.get(mac)?.find((e) => e.vlan === null || vlan === 0 || e.vlan === vlan);
   if (entry !== undefined) {
     const to = ns.byName.get(entry.dev);
     if (to !== undefined && to !== bridge && entry.state !== "permanent") {
@@ -109,9 +90,17 @@ function forwardOrUp(run: Run, port: Device, bridge: Device, pkt: Packet, filter
     }
     if (to !== undefined && entry.state === "permanent" && to.mac !== mac && to !== bridge)
       return bridgeForward(run, bridge, port, to, pkt, filtered);
-    if (entry.state === "permanent") return up();
+    if (entry.state === "permanent") return passUp(run, port, bridge, pkt, mac, filtered);
   }
   return flood(run, bridge, port, pkt, filtered);
+}
+
+/** br_pass_frame_up: the frame is for the bridge device itself. */
+function passUp(run: Run, port: Device, bridge: Device, pkt: Packet, mac: string, filtered: boolean): FrameFate {
+  const stopped = bridgeHook(run, bridge, "input", pkt, port, null);
+  if (stopped !== null) return stopped;
+  if (mac === bridge.mac || mac === port.mac) pkt.type = "host";
+  return ipReceive(run, bridge, pkt, filtered);
 }
 
 /** br_flood: every port but the one that it came by; what nobody wants counts for nothing. */

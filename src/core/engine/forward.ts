@@ -72,14 +72,14 @@ export function forward(run: Run, ns: Ns, from: Device, pkt: Packet, hop: Hop, r
   pkt.ttl--;
   pkt.forwardedBy = { hop, route };
   pkt.nextHop = hop.gateway ?? pkt.dst;
-  const fate = runHook(run, ns, "forward", pkt, { iif: from, oif: hop.dev });
+  const fate = runHook(run, ns, "forward", pkt, from, hop.dev);
   return fate ?? finish(run, ns, from, pkt, hop);
 }
 
 /** ip_output and ip_finish_output2: POSTROUTING, the neighbour, the device. `skbDev`: device that the packet came by, which POSTROUTING still sees. */
 export function finish(run: Run, ns: Ns, skbDev: Device | null, pkt: Packet, hop: Hop): FrameFate {
   pkt.nextHop = hop.gateway ?? pkt.dst;
-  const fate = runHook(run, ns, "postrouting", pkt, { iif: skbDev, oif: hop.dev });
+  const fate = runHook(run, ns, "postrouting", pkt, skbDev, hop.dev);
   if (fate !== null) return fate;
   if (hop.nextHop.encap !== null) {
     return {

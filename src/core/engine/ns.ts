@@ -46,12 +46,23 @@ export class Ns {
   private socketCache: Map<number, Socket[]> | null = null;
   private storedCache: Map<number, StoredTuple[]> | null = null;
   private readonly sysctlCache = new Map<string, number | null>();
+  /** What is not known of it; null when all is. */
+  private readonly gaps: ReadonlyMap<Aspect, string> | null;
+  /** The conntrack table has entries. */
+  readonly hasStored: boolean;
+  /** IPVS has virtual servers here, or may have. */
+  readonly mayHaveIpvs: boolean;
+  /** Why its list of sockets can't be all (sockets.ts); undefined until it was asked. */
+  socketsDoubt: string | null | undefined = undefined;
 
   constructor(world: World, model: Namespace) {
     this.world = world;
     this.model = model;
     this.place = model.place;
     this.node = model.node;
+    this.gaps = model.missing.size === 0 ? null : model.missing;
+    this.hasStored = model.conntrack.length > 0;
+    this.mayHaveIpvs = model.ipvs.length > 0 || model.missing.has("ipvs");
     for (const link of model.links) {
       const dev = new Device(this, link);
       this.devices.push(dev);
@@ -82,8 +93,7 @@ export class Ns {
 
   /** Why an aspect is not known; null when it is. */
   missing(aspect: Aspect): string | null {
-    const { missing } = this.model;
-    return missing.size === 0 ? null : (missing.get(aspect) ?? null);
+    return this.gaps === null ? null : (this.gaps.get(aspect) ?? null);
   }
 
   /** A setting as a number; null when it was not recorded or is no number. */
@@ -134,8 +144,8 @@ export class Ns {
   /** What the hooks of an IP version hold. */
   hooks(v: 4 | 6): HookPlans {
     return v === 4
-      ? (this.hooks4 ??= new HookPlans(this.netfilter, 4, this.hasStored))
-      : (this.hooks6 ??= new HookPlans(this.netfilter, 6, this.hasStored));
+      ? (this.hooks4 ??= new HookPlans(this.netfilter, 4, this))
+      : (this.hooks6 ??= new HookPlans(this.netfilter, 6, this));
   }
 
   /** Some chain stands below IP: a bridge's, a device's, ARP's. Only nft makes these. */
@@ -151,10 +161,6 @@ export class Ns {
   stored(hash: number): readonly StoredTuple[] {
     this.storedCache ??= this.indexStored();
     return this.storedCache.get(hash) ?? NONE;
-  }
-
-  get hasStored(): boolean {
-    return this.model.conntrack.length > 0;
   }
 
   private indexStored(): Map<number, StoredTuple[]> {
