@@ -3,6 +3,7 @@ import type { NftJson } from "../../../model/nftables.ts";
 import type { Effect, Guard, RuleKeys, RuleProgram, Test } from "../program.ts";
 import { BREAK, MAYBE, NEXT, NO, YES } from "../program.ts";
 import type { RuleScope } from "./scope.ts";
+import { vmapEffect, type VerdictMap } from "./verdict.ts";
 
 type Random = NonNullable<RuleProgram["random"]>;
 
@@ -12,6 +13,8 @@ export interface RuleBody {
   readonly guard: Guard;
   readonly random: Random | null;
   readonly effects: readonly Effect[];
+  /** Where `effects` are one look at a map of verdicts, that map. */
+  readonly map: VerdictMap | null;
   readonly keys: RuleKeys;
   testsKey(): string;
 }
@@ -23,6 +26,7 @@ export class RuleBuilder {
   private readonly tests: Test[] = [];
   private chance: Random | null = null;
   private readonly placed: Placed[] = [];
+  private map: VerdictMap | null = null;
   private readonly keys: RuleKeys = {};
   private readonly guard: Guard = {};
   /** What the tests say, for telling rules of equal tests. */
@@ -52,6 +56,11 @@ export class RuleBuilder {
     const weights = [random.num, random.den - random.num];
     this.placed.push({ effect: (s) => (s.oracle.choose(weights) === 0 ? NEXT : BREAK) });
     this.said.push(said);
+  }
+
+  vmap(map: VerdictMap): void {
+    this.effect(vmapEffect(map));
+    this.map = map;
   }
 
   effect(effect: Effect): void {
@@ -84,7 +93,8 @@ export class RuleBuilder {
     const { tests, chance, keys, said, scope } = this;
     const last = this.placed.length - 1;
     const effects = this.placed.map((p, i) => ("effect" in p ? p.effect : asEffect(p.test, scope, i === last)));
-    return { tests, guard: this.guard, random: chance, effects, keys, testsKey: () => JSON.stringify(said) };
+    const map = effects.length === 1 && this.map !== null && !this.map.asks ? this.map : null;
+    return { tests, guard: this.guard, random: chance, effects, map, keys, testsKey: () => JSON.stringify(said) };
   }
 }
 

@@ -174,8 +174,9 @@ function chanceOf(hits: number, mod: number): Match {
   return { test: () => MAYBE, asks: true, random: { num: hits, den: mod }, keys: {} };
 }
 
-/** A comparison with a prefix of IPv4 addresses or with one protocol. */
+/** A comparison with a prefix of IPv4 addresses or with one protocol, or whether a connection is in one of some states. */
 function guardOf(left: Expr, op: string, span: Interval): Guard | null {
+  if (left.key === "ctState") return op === "in" && typeof span.lo === "number" ? { ctState: span.lo } : null;
   if (op !== "==" && op !== "!=" && op !== "in") return null;
   const not = op === "!=";
   if (left.key === "proto" && left.type.form === "number" && span.lo === span.hi && typeof span.lo === "number")
@@ -203,6 +204,7 @@ function keysOf(left: Expr, span: Interval): RuleKeys {
     case "oif":
       // The empty name and `#N` stand for no device.
       return typeof point === "string" && point !== "" && !point.startsWith("#") ? { [key]: point } : {};
+    case "ctState":
     case null:
       return {};
   }

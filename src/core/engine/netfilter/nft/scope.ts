@@ -22,8 +22,8 @@ export interface TableScope {
   object(kind: string, name: string): NftJson | null;
 }
 
-/** A packet field that an index of rules can go by. */
-export type KeyField = keyof RuleKeys;
+/** A packet field that an index of rules, or a guard, can go by. */
+export type KeyField = keyof RuleKeys | "ctState";
 
 /** A compiled expression. */
 export interface Expr {

@@ -12,7 +12,7 @@ import { rejectEffect } from "./reject.ts";
 import { maybe } from "./scope.ts";
 import type { RuleScope } from "./scope.ts";
 import { setEffect } from "./set-statement.ts";
-import { verdictEffect, vmapEffect } from "./verdict.ts";
+import { verdictEffect, verdictMap } from "./verdict.ts";
 
 /** Adds a statement, `{"kind": …}`, to the rule. What is not modelled may do anything, and says so. */
 export function addStatement(rule: RuleBuilder, json: NftJson): void {
@@ -50,7 +50,7 @@ export function addStatement(rule: RuleBuilder, json: NftJson): void {
     case "goto":
       return rule.effect(verdictEffect(scope, json) ?? unmodelled(tag));
     case "vmap":
-      return rule.effect(vmapEffect(scope, body));
+      return rule.vmap(verdictMap(scope, body));
     case "mangle": {
       const effect = mangleEffect(scope, body);
       if (effect !== null) rule.effect(effect);
