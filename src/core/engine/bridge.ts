@@ -1,4 +1,5 @@
 /** Bridges: which port a frame leaves by, and what br_netfilter shows of it to IP's rules (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c). */
+import type { FdbEntry } from "../model/link.ts";
 import { isGroup, type Device } from "./device.ts";
 import { betweenPorts, callsIp } from "./bridge-hooks.ts";
 import { bridgeHook } from "./link-hooks.ts";
@@ -13,6 +14,38 @@ import { transmit } from "./transmit.ts";
 
 function forwarding(port: Device): boolean {
   return port.up && (port.link.port === null || port.link.port.state === "forwarding");
+}
+
+/** What the forwarding table of a bridge has for a MAC. `to` is null where that device was not recorded. */
+export interface BridgeEntry {
+  /** For frames that come in by a port, whatever their VLAN; null when there is none. */
+  readonly received: { readonly entry: FdbEntry; readonly to: Device | null } | null;
+  /** For frames that the bridge device itself sends. */
+  readonly sent: { readonly entry: FdbEntry; readonly to: Device | null } | null;
+}
+
+/** What the table has for `mac`: state only, found once for each. */
+function entryFor(bridge: Device, mac: string): BridgeEntry {
+  const known = (bridge.macs ??= new Map()).get(mac);
+  if (known !== undefined) return known;
+  const { byName } = bridge.ns;
+  const entries = (bridge.fdb.get(mac) ?? []).map((entry) => ({ entry, to: byName.get(entry.dev) ?? null }));
+  const found = {
+    received: entries[0] ?? null,
+    sent:
+      entries.find(({ entry, to }) => entry.state !== "permanent" || (to?.mac !== mac && entry.dev !== bridge.name)) ??
+      null,
+  };
+  bridge.macs.set(mac, found);
+  return found;
+}
+
+/** The same for a frame that came in by a port: on a bridge that filters VLANs the entry must be of the frame's. */
+function receivedEntry(bridge: Device, port: Device, pkt: Packet, mac: string): BridgeEntry["received"] {
+  const vlan = vlanAt(bridge, port, pkt);
+  if (vlan === 0) return entryFor(bridge, mac).received;
+  const entry = bridge.fdb.get(mac)?.find((e) => e.vlan === null || e.vlan === vlan);
+  return entry === undefined ? null : { entry, to: bridge.ns.byName.get(entry.dev) ?? null };
 }
 
 /** VLAN that a frame belongs to on this bridge: 0 without filtering; null when the port does not take it. */
@@ -80,15 +113,14 @@ function forwardOrUp(run: Run, port: Device, bridge: Device, pkt: Packet, filter
   const { ns } = port;
   const mac = pkt.macDst ?? "ff:ff:ff:ff:ff:ff";
   if (mac === bridge.mac || mac === port.mac || isGroup(mac)) return passUp(run, port, bridge, pkt, mac, filtered);
-  const vlan = vlanAt(bridge, port, pkt);
-  const entry = bridge.fdb.get(mac)?.find((e) => e.vlan === null || vlan === 0 || e.vlan === vlan);
-  if (entry !== undefined) {
-    const to = ns.byName.get(entry.dev);
-    if (to !== undefined && to !== bridge && entry.state !== "permanent") {
+  const found = receivedEntry(bridge, port, pkt, mac);
+  if (found !== null) {
+    const { entry, to } = found;
+    if (to !== null && to !== bridge && entry.state !== "permanent") {
       if (run.recording) run.step(ns, pkt, "fdb", `${mac} dev ${entry.dev} master ${bridge.name}`, entry.source);
       return bridgeForward(run, bridge, port, to, pkt, filtered);
     }
-    if (to !== undefined && entry.state === "permanent" && to.mac !== mac && to !== bridge)
+    if (to !== null && entry.state === "permanent" && to.mac !== mac && to !== bridge)
       return bridgeForward(run, bridge, port, to, pkt, filtered);
     if (entry.state === "permanent") return passUp(run, port, bridge, pkt, mac, filtered);
   }
@@ -192,11 +224,9 @@ export function bridgeTransmit(run: Run, bridge: Device, pkt: Packet): FrameFate
     };
   const mac = pkt.macDst ?? "ff:ff:ff:ff:ff:ff";
   if (!isGroup(mac)) {
-    const entry = bridge.fdb
-      .get(mac)
-      ?.find((e) => e.state !== "permanent" || (ns.byName.get(e.dev)?.mac !== mac && e.dev !== bridge.name));
-    const to = entry === undefined ? undefined : ns.byName.get(entry.dev);
-    if (entry !== undefined && to !== undefined) {
+    const { sent } = entryFor(bridge, mac);
+    if (sent !== null && sent.to !== null) {
+      const { entry, to } = sent;
       if (run.recording) run.step(ns, pkt, "fdb", `${mac} dev ${entry.dev} master ${bridge.name}`, entry.source);
       return bridgeForward(run, bridge, null, to, pkt, false);
     }

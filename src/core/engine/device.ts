@@ -3,6 +3,7 @@ import type { Ip } from "../model/address.ts";
 import type { FdbEntry, Link, LinkAddress, Neighbour } from "../model/link.ts";
 import { sysctlConf } from "../model/sysctl.ts";
 import type { RuleDevice } from "./netfilter/context.ts";
+import type { BridgeEntry } from "./bridge.ts";
 import type { Ns } from "./ns.ts";
 import type { VxlanEntry } from "./vxlan.ts";
 import type { SegmentState } from "./world.ts";
@@ -99,6 +100,8 @@ export class Device implements RuleDevice {
   leftovers: ReadonlySet<Neighbour> | null = null;
   /** The neighbours whose entries surely lead to their MAC, by address key, as far as anyone asked; null for the others (neighbour.ts). */
   sure: Map<Ip["key"], { readonly t: "mac"; readonly mac: string } | null> | null = null;
+  /** Where a bridge sends frames, by their MAC, as far as anyone asked (bridge.ts). */
+  macs: Map<string, BridgeEntry> | null = null;
   /** Where a VXLAN device sends frames, by their MAC, as far as anyone asked (vxlan.ts). */
   vteps: Map<string, VxlanEntry> | null = null;
   /** Who answers requests that leave by the device, by the keys of address and sender, as far as anyone asked. */

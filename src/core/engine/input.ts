@@ -145,7 +145,7 @@ function route4(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
 
 /** Source validation, in words; null when it passes. */
 function checkSource(ns: Ns, pkt: Packet, dev: Device, oif: Device | null): Fate | null {
-  const check = validateSource(ns, pkt, dev, oif);
+  const check = validateSource(ns, pkt.src, pkt, dev, oif);
   if (check === "ok") return null;
   if (typeof check === "object") return { t: "inconclusive", because: { text: check.unknown, source: null } };
   if (check === "local-source")

@@ -37,6 +37,9 @@ export class Ns {
   readonly vxlans: readonly Device[];
   /** Which device has a local address; the first when several do. */
   private readonly owners = new Map<number | string, Device>();
+  /** The same, where they are so few that looking at each is quicker. */
+  private readonly few: readonly { readonly key: Ip["key"]; readonly dev: Device }[] | null;
+  private ttl = 0;
   private fib4Cache: Fib | null = null;
   private fib6Cache: Fib | null = null;
   private netfilterCache: Netfilter | null = null;
@@ -74,6 +77,7 @@ export class Ns {
       if (dev.link.master !== null) dev.master = this.byName.get(dev.link.master) ?? null;
       for (const a of dev.addresses) if (!this.owners.has(a.ip.key)) this.owners.set(a.ip.key, dev);
     }
+    this.few = this.owners.size > FEW ? null : [...this.owners].map(([key, dev]) => ({ key, dev }));
     for (const dev of this.devices) if (dev.master?.link.kind.kind === "bridge") dev.master.ports.push(dev);
     this.loopback = this.devices.find((d) => d.isLoopback) ?? null;
     this.vxlans = this.devices.filter((d) => d.link.kind.kind === "vxlan");
@@ -115,7 +119,19 @@ export class Ns {
 
   /** Device that holds `ip` as its own address; null when none does. */
   owner(ip: Ip): Device | null {
-    return this.owners.get(ip.key) ?? null;
+    const { few } = this;
+    if (few === null) return this.owners.get(ip.key) ?? null;
+    for (let i = 0; i < few.length; i++) if (few[i]!.key === ip.key) return few[i]!.dev;
+    return null;
+  }
+
+  /** ip4_dst_hoplimit: the TTL of what is sent from here. */
+  get defaultTtl(): number {
+    if (this.ttl === 0) {
+      const own = this.sysctl("net.ipv4.ip_default_ttl");
+      this.ttl = own !== null && own > 0 ? own : 64;
+    }
+    return this.ttl;
   }
 
   /** Sockets of any protocol with this local port, in the order of their listing. */
@@ -184,5 +200,6 @@ export class Ns {
   }
 }
 
+const FEW = 8;
 const NONE: readonly StoredTuple[] = [];
 const NO_SOCKETS: readonly Socket[] = [];

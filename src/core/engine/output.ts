@@ -106,10 +106,8 @@ function routeDevice(ns: Ns, route: FibResult["route"]): Device | null {
 
 /** ip4_dst_hoplimit and ip6_dst_hoplimit, without a route's own hoplimit. */
 function defaultTtl(ns: Ns, v: 4 | 6, dev: Device): number {
-  const own =
-    v === 4
-      ? ns.sysctl("net.ipv4.ip_default_ttl")
-      : (ns.sysctl(sysctlConf("ipv6", dev.name, "hop_limit")) ?? ns.sysctl("net.ipv6.conf.all.hop_limit"));
+  if (v === 4) return ns.defaultTtl;
+  const own = ns.sysctl(sysctlConf("ipv6", dev.name, "hop_limit")) ?? ns.sysctl("net.ipv6.conf.all.hop_limit");
   return own !== null && own > 0 ? own : 64;
 }
 

@@ -52,7 +52,7 @@ export class Run {
     this.steps = withSteps ? [] : null;
     this.recording = withSteps;
     this.allRules = allRules;
-    this.ctx = new HookContext(this, oracle, new StepTrace(this));
+    this.ctx = new HookContext(this, oracle, withSteps ? new StepTrace(this) : SILENT);
   }
 
   /** The rule context, filled for one hook. There is one for the whole run: hooks do not nest. */
