@@ -51,6 +51,7 @@ function netmap(ip: Ip, to: { ip: Ip; len: number }): Ip {
  */
 export function setupNat(run: Run, ns: Ns, ct: Connection, req: NatRequest): boolean {
   if (req.min === null && req.netmap === null && req.minPort === null) return keepTuple(run, ns, ct, req);
+  if (toOnePlace(ct, req)) return true;
   const current = invertTuple(ct.proto, ct.reply);
   const next = invertTuple(ct.proto, ct.reply);
   const src = req.manip === "src";
@@ -79,6 +80,22 @@ export function setupNat(run: Run, ns: Ns, ct: Connection, req: NatRequest): boo
   }
   if (src) ct.srcNatDone = true;
   else ct.dstNatDone = true;
+  return true;
+}
+
+/** setupNat where one address and one port are asked for, as a new destination, of a protocol with ports: no choice is left. False where it is otherwise. */
+function toOnePlace(ct: Connection, req: NatRequest): boolean {
+  const { min, minPort } = req;
+  if (req.manip !== "dst" || min === null || minPort === null || req.max !== min || req.maxPort !== minPort)
+    return false;
+  if (req.basePort !== null || req.netmap !== null || !hasPorts(ct.proto)) return false;
+  const { reply } = ct;
+  if (!sameIp(reply.src, min) || reply.sport !== minPort) {
+    const { dst, dport, icmpType, icmpCode, icmpId } = reply;
+    ct.reply = { src: min, dst, sport: minPort, dport, icmpType, icmpCode, icmpId };
+    ct.dstNat = true;
+  }
+  ct.dstNatDone = true;
   return true;
 }
 

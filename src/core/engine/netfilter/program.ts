@@ -63,11 +63,12 @@ export interface WordTest {
   readonly not: boolean;
 }
 
-/** Conditions of a rule that need no call to be asked: on the first word of an address, whole for IPv4, on the protocol, and on states of the connection. */
+/** Conditions of a rule that need no call to be asked: on the first word of an address, whole for IPv4, on the protocol, the mark, and states of the connection. */
 export interface Guard {
   readonly src?: WordTest | undefined;
   readonly dst?: WordTest | undefined;
   readonly proto?: WordTest | undefined;
+  readonly mark?: WordTest | undefined;
   /** Bits of NF_CT_STATE_BIT (ct-state.ts), of which one must (or none may) be the packet's. */
   readonly ctState?: number | undefined;
 }

@@ -6,7 +6,7 @@ import type { Changed } from "../../model/walk.ts";
 import type { ChainVerdict, PolicyRef, RuleContext } from "./context.ts";
 import type { Packet } from "../packet.ts";
 import { ctStateBit } from "./ct-state.ts";
-import { CT_STATE, DST, NOT_DST, NOT_PROTO, NOT_SRC, planOf, PROTO, SRC } from "./plan.ts";
+import { CT_STATE, DST, MARK, NOT_DST, NOT_MARK, NOT_PROTO, NOT_SRC, planOf, PROTO, SRC } from "./plan.ts";
 import type { ChainPlan, Entry } from "./plan.ts";
 import {
   ACCEPT,
@@ -141,6 +141,8 @@ function passes(entry: Entry, pkt: Packet): boolean {
   const { guards } = entry;
   if (guards === 0) return true;
   if ((guards & CT_STATE) !== 0 && (ctStateBit(pkt) & entry.ctState) === 0) return false;
+  if ((guards & MARK) !== 0 && (((pkt.mark ^ entry.mark) & entry.markMask) === 0) === ((guards & NOT_MARK) !== 0))
+    return false;
   if ((guards & PROTO) !== 0 && (pkt.proto === entry.proto) === ((guards & NOT_PROTO) !== 0)) return false;
   if ((guards & DST) !== 0 && (((pkt.dst.a ^ entry.dst) & entry.dstMask) === 0) === ((guards & NOT_DST) !== 0))
     return false;

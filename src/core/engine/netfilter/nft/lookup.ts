@@ -126,6 +126,11 @@ export class Lookup {
     return entries.length === 0 && vague === 0 && catchAll === MISS;
   }
 
+  /** All its elements can be read. */
+  get isReadable(): boolean {
+    return (this.built ??= this.build()).vague === 0;
+  }
+
   /** How many elements are listed. */
   get size(): number {
     return this.elements.length;

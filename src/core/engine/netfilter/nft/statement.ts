@@ -24,7 +24,9 @@ export function addStatement(rule: RuleBuilder, json: NftJson): void {
     case "match": {
       const match = compileMatch(scope, body);
       if (match.random !== null) return rule.random(match.random, json);
-      return match.asks ? rule.askingTest(match.test) : rule.test(match.test, match.keys, json, match.guard ?? null);
+      return match.asks
+        ? rule.askingTest(match.test)
+        : rule.test(match.test, match.keys, json, match.guard, match.sure);
     }
     case "limit":
     case "quota":

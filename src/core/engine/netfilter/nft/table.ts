@@ -150,9 +150,8 @@ function ruleProgram(scope: Table, chain: string, rule: NftRule, index: number, 
   const builder = new RuleBuilder(new RuleScope(scope, rule.source));
   for (const statement of rule.expr) addStatement(builder, statement);
   const source = rule.source;
-  const { map, ...body } = builder.finish();
+  const { map, sure, ...body } = builder.finish();
   const outright = outrightVerdict(builder.scope, rule.expr, body.effects.length);
-  const asksNothing = body.tests.length === 0 && body.random === null;
   return {
     family: scope.family,
     table: scope.name,
@@ -164,7 +163,7 @@ function ruleProgram(scope: Table, chain: string, rule: NftRule, index: number, 
     fork: () => vmapFork(new RuleScope(scope, source), rule.expr, body.effects.length),
     outright,
     verdicts: map === null ? null : map.verdicts,
-    vain: () => asksNothing && (map === null ? leadsNowhere(scope, outright) : map.bare()),
+    vain: () => (map === null ? leadsNowhere(scope, outright) : map.bare()) && sure(),
     text: () => (source.file.endsWith(".json") ? nftJsonText(rule.expr) : ruleText(opts.textOf(source))),
   };
 }
