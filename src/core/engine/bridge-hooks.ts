@@ -1,7 +1,7 @@
 /** What a bridge's rules, its own and IP's by br_netfilter, make of a frame that crosses it (br_netfilter_hooks.c). */
 import type { Crossing, Device } from "./device.ts";
 import type { Fate } from "./fate.ts";
-import { runHook } from "./hooks.ts";
+import { BridgePorts, runHook } from "./hooks.ts";
 import { bridgeHook, deviceHook } from "./link-hooks.ts";
 import type { Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
@@ -26,7 +26,7 @@ export function cross(run: Run, { bridge, from, to }: Crossing, pkt: Packet): Fa
     (from === null
       ? null
       : (deviceHook(run, from, "ingress", pkt) ?? bridgeHook(run, bridge, "prerouting", pkt, from, null))) ??
-    (ip ? runHook(run, ns, "prerouting", pkt, { iif: bridge, oif: null, physIn: from, bridged: true }) : null) ??
+    (ip ? runHook(run, ns, "prerouting", pkt, bridge, null, new BridgePorts(from, null)) : null) ??
     (to === null
       ? bridgeHook(run, bridge, "input", pkt, from, null)
       : (betweenPorts(run, bridge, from, to, pkt, ip) ?? deviceHook(run, to, "egress", pkt)))
@@ -58,11 +58,11 @@ export function betweenPorts(
   const between = bridgeHook(run, bridge, from === null ? "output" : "forward", pkt, from, to);
   if (between !== null) return between;
   if (filtered && from !== null) {
-    const devices = { iif: bridge, oif: bridge, physIn: from, physOut: to, bridged: true };
-    const forward = runHook(run, ns, "forward", pkt, devices);
+    const ports = new BridgePorts(from, to);
+    const forward = runHook(run, ns, "forward", pkt, bridge, bridge, ports);
     if (forward !== null) return forward;
     // NF_INET_POST_ROUTING sees no incoming device.
-    const post = runHook(run, ns, "postrouting", pkt, { ...devices, iif: null });
+    const post = runHook(run, ns, "postrouting", pkt, null, bridge, ports);
     if (post !== null) return post;
   }
   return bridgeHook(run, bridge, "postrouting", pkt, null, to);

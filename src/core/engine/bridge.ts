@@ -1,11 +1,12 @@
 /** Bridges: which port a frame leaves by, and what br_netfilter shows of it to IP's rules (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c). */
+import type { FdbEntry } from "../model/link.ts";
 import { isGroup, type Device } from "./device.ts";
 import { betweenPorts, callsIp } from "./bridge-hooks.ts";
 import { bridgeHook } from "./link-hooks.ts";
 import { UNWANTED, type FrameFate } from "./fate.ts";
-import { runHook } from "./hooks.ts";
+import { BridgePorts, runHook } from "./hooks.ts";
 import { ipReceive } from "./input.ts";
-import { selectHop } from "./next-hop.ts";
+import { receivedFlow, selectHop } from "./next-hop.ts";
 import { resolve } from "./neighbour.ts";
 import type { Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
@@ -13,6 +14,38 @@ import { transmit } from "./transmit.ts";
 
 function forwarding(port: Device): boolean {
   return port.up && (port.link.port === null || port.link.port.state === "forwarding");
+}
+
+/** What the forwarding table of a bridge has for a MAC. `to` is null where that device was not recorded. */
+export interface BridgeEntry {
+  /** For frames that come in by a port, whatever their VLAN; null when there is none. */
+  readonly received: { readonly entry: FdbEntry; readonly to: Device | null } | null;
+  /** For frames that the bridge device itself sends. */
+  readonly sent: { readonly entry: FdbEntry; readonly to: Device | null } | null;
+}
+
+/** What the table has for `mac`: state only, found once for each. */
+function entryFor(bridge: Device, mac: string): BridgeEntry {
+  const known = (bridge.macs ??= new Map()).get(mac);
+  if (known !== undefined) return known;
+  const { byName } = bridge.ns;
+  const entries = (bridge.fdb.get(mac) ?? []).map((entry) => ({ entry, to: byName.get(entry.dev) ?? null }));
+  const found = {
+    received: entries[0] ?? null,
+    sent:
+      entries.find(({ entry, to }) => entry.state !== "permanent" || (to?.mac !== mac && entry.dev !== bridge.name)) ??
+      null,
+  };
+  bridge.macs.set(mac, found);
+  return found;
+}
+
+/** The same for a frame that came in by a port: on a bridge that filters VLANs the entry must be of the frame's. */
+function receivedEntry(bridge: Device, port: Device, pkt: Packet, mac: string): BridgeEntry["received"] {
+  const vlan = vlanAt(bridge, port, pkt);
+  if (vlan === 0) return entryFor(bridge, mac).received;
+  const entry = bridge.fdb.get(mac)?.find((e) => e.vlan === null || e.vlan === vlan);
+  return entry === undefined ? null : { entry, to: bridge.ns.byName.get(entry.dev) ?? null };
 }
 
 /** VLAN that a frame belongs to on this bridge: 0 without filtering; null when the port does not take it. */
@@ -46,7 +79,7 @@ export function bridgeReceive(run: Run, port: Device, pkt: Packet): FrameFate {
   if (filtered) {
     const dst = pkt.dst;
     pkt.port = port;
-    const fate = runHook(run, ns, "prerouting", pkt, { iif: bridge, oif: null, physIn: port, bridged: true });
+    const fate = runHook(run, ns, "prerouting", pkt, bridge, null, new BridgePorts(port, null));
     if (fate !== null) return fate;
     if (dst !== pkt.dst && dst.key !== pkt.dst.key) return afterDnat(run, port, bridge, pkt);
   }
@@ -56,23 +89,12 @@ export function bridgeReceive(run: Run, port: Device, pkt: Packet): FrameFate {
 /** br_nf_pre_routing_finish once DNAT has changed the destination: stay on the bridge when the route does, else go up to be routed. */
 function afterDnat(run: Run, port: Device, bridge: Device, pkt: Packet): FrameFate {
   const { ns } = port;
-  const flow = {
-    dst: pkt.dst,
-    src: pkt.src,
-    iif: bridge,
-    oif: null,
-    mark: pkt.mark,
-    tos: pkt.tos,
-    proto: pkt.proto,
-    sport: pkt.sport,
-    dport: pkt.dport,
-    uid: null,
-  };
-  const r = ns.fib(pkt.v).lookup(flow);
+  const fib = ns.fib(pkt.v);
+  const r = fib.byDestination(pkt.dst) ?? fib.lookup(receivedFlow(pkt, bridge));
   if (r.unknown !== null)
     return { t: "inconclusive", because: { text: `routes of ${ns.place} are not known: ${r.unknown}`, source: null } };
   if (r.error === null && r.route?.type === "unicast") {
-    const hop = selectHop(run, ns, r.route, flow);
+    const hop = r.only ?? selectHop(run, ns, r, receivedFlow(pkt, bridge));
     if (hop?.dev === bridge) {
       const found = resolve(run, ns, bridge, hop.gateway ?? pkt.dst, pkt);
       if (found.t === "unknown") return { t: "inconclusive", because: { text: found.why, source: null } };
@@ -91,28 +113,27 @@ function afterDnat(run: Run, port: Device, bridge: Device, pkt: Packet): FrameFa
 function forwardOrUp(run: Run, port: Device, bridge: Device, pkt: Packet, filtered: boolean): FrameFate {
   const { ns } = port;
   const mac = pkt.macDst ?? "ff:ff:ff:ff:ff:ff";
-  const up = (): FrameFate => {
-    const stopped = bridgeHook(run, bridge, "input", pkt, port, null);
-    if (stopped !== null) return stopped;
-    pkt.type = mac === bridge.mac || mac === port.mac ? "host" : pkt.type;
-    return ipReceive(run, bridge, pkt, filtered);
-  };
-  if (isGroup(mac)) return up();
-  if (mac === bridge.mac || mac === port.mac) return up();
-  const entry = bridge.fdb
-    .get(mac)
-    ?.find((e) => e.vlan === null || vlanAt(bridge, port, pkt) === 0 || e.vlan === vlanAt(bridge, port, pkt));
-  if (entry !== undefined) {
-    const to = ns.byName.get(entry.dev);
-    if (to !== undefined && to !== bridge && entry.state !== "permanent") {
+  if (mac === bridge.mac || mac === port.mac || isGroup(mac)) return passUp(run, port, bridge, pkt, mac, filtered);
+  const found = receivedEntry(bridge, port, pkt, mac);
+  if (found !== null) {
+    const { entry, to } = found;
+    if (to !== null && to !== bridge && entry.state !== "permanent") {
       if (run.recording) run.step(ns, pkt, "fdb", `${mac} dev ${entry.dev} master ${bridge.name}`, entry.source);
       return bridgeForward(run, bridge, port, to, pkt, filtered);
     }
-    if (to !== undefined && entry.state === "permanent" && to.mac !== mac && to !== bridge)
+    if (to !== null && entry.state === "permanent" && to.mac !== mac && to !== bridge)
       return bridgeForward(run, bridge, port, to, pkt, filtered);
-    if (entry.state === "permanent") return up();
+    if (entry.state === "permanent") return passUp(run, port, bridge, pkt, mac, filtered);
   }
   return flood(run, bridge, port, pkt, filtered);
+}
+
+/** br_pass_frame_up: the frame is for the bridge device itself. */
+function passUp(run: Run, port: Device, bridge: Device, pkt: Packet, mac: string, filtered: boolean): FrameFate {
+  const stopped = bridgeHook(run, bridge, "input", pkt, port, null);
+  if (stopped !== null) return stopped;
+  if (mac === bridge.mac || mac === port.mac) pkt.type = "host";
+  return ipReceive(run, bridge, pkt, filtered);
 }
 
 /** br_flood: every port but the one that it came by; what nobody wants counts for nothing. */
@@ -204,11 +225,9 @@ export function bridgeTransmit(run: Run, bridge: Device, pkt: Packet): FrameFate
     };
   const mac = pkt.macDst ?? "ff:ff:ff:ff:ff:ff";
   if (!isGroup(mac)) {
-    const entry = bridge.fdb
-      .get(mac)
-      ?.find((e) => e.state !== "permanent" || (ns.byName.get(e.dev)?.mac !== mac && e.dev !== bridge.name));
-    const to = entry === undefined ? undefined : ns.byName.get(entry.dev);
-    if (entry !== undefined && to !== undefined) {
+    const { sent } = entryFor(bridge, mac);
+    if (sent !== null && sent.to !== null) {
+      const { entry, to } = sent;
       if (run.recording) run.step(ns, pkt, "fdb", `${mac} dev ${entry.dev} master ${bridge.name}`, entry.source);
       return bridgeForward(run, bridge, null, to, pkt, false);
     }

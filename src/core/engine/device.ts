@@ -3,7 +3,9 @@ import type { Ip } from "../model/address.ts";
 import type { FdbEntry, Link, LinkAddress, Neighbour } from "../model/link.ts";
 import { sysctlConf } from "../model/sysctl.ts";
 import type { RuleDevice } from "./netfilter/context.ts";
+import type { BridgeEntry } from "./bridge.ts";
 import type { Ns } from "./ns.ts";
+import type { VxlanEntry } from "./vxlan.ts";
 import type { SegmentState } from "./world.ts";
 
 /** Per-interface settings as the kernel combines them with `all`; null where sysctl.txt does not tell. */
@@ -65,6 +67,8 @@ export class Device implements RuleDevice {
   readonly index: number;
   readonly name: string;
   readonly kindName: string;
+  /** What it is: `link.kind.kind`. */
+  readonly kind: Link["kind"]["kind"];
   readonly mac: string | null;
   /** -1 when the group's number is not known. */
   readonly group: number;
@@ -94,6 +98,12 @@ export class Device implements RuleDevice {
   domain: BroadcastDomain | null = null;
   /** Neighbour entries of the device that lead nowhere any more; null until they were looked for. */
   leftovers: ReadonlySet<Neighbour> | null = null;
+  /** The neighbours whose entries surely lead to their MAC, by address key, as far as anyone asked; null for the others (neighbour.ts). */
+  sure: Map<Ip["key"], { readonly t: "mac"; readonly mac: string } | null> | null = null;
+  /** Where a bridge sends frames, by their MAC, as far as anyone asked (bridge.ts). */
+  macs: Map<string, BridgeEntry> | null = null;
+  /** Where a VXLAN device sends frames, by their MAC, as far as anyone asked (vxlan.ts). */
+  vteps: Map<string, VxlanEntry> | null = null;
   /** Who answers requests that leave by the device, by the keys of address and sender, as far as anyone asked. */
   answerers: Map<Ip["key"], Map<Ip["key"], readonly Answerer[]>> | null = null;
   /** Why what passes the device is not known: a program runs there. Undefined until it was asked. */
@@ -108,6 +118,7 @@ export class Device implements RuleDevice {
     this.link = link;
     this.index = link.index;
     this.name = link.name;
+    this.kind = link.kind.kind;
     this.kindName = link.kind.kind === "other" ? link.kind.name : link.kind.kind;
     this.mac = link.mac;
     this.group = link.group ?? -1;
@@ -115,6 +126,12 @@ export class Device implements RuleDevice {
     this.up = link.up && link.carrier;
     this.isLoopback = link.kind.kind === "loopback";
     this.noarp = link.noarp || this.isLoopback || link.mac === null;
+  }
+
+  /** The VRF that it belongs to; null when it belongs to none. */
+  get vrf(): Device | null {
+    const { master } = this;
+    return master !== null && master.kind === "vrf" ? master : null;
   }
 
   get masterName(): string | null {

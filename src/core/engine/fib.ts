@@ -6,6 +6,7 @@ import { inPrefix, type Ip } from "../model/address.ts";
 import type { NextHop, PolicyRule, Route } from "../model/route.ts";
 import type { Device } from "./device.ts";
 import { buildLpm, type Lpm } from "./lpm.ts";
+import type { Hop } from "./next-hop.ts";
 import type { Ns } from "./ns.ts";
 
 /** What a lookup goes by (struct flowi4, flowi6). */
@@ -32,14 +33,48 @@ export interface Flow {
 export type FibError = "ENETUNREACH" | "EHOSTUNREACH" | "EACCES" | "EINVAL";
 
 export interface FibResult {
-  error: FibError | null;
+  readonly error: FibError | null;
   /** The route that answered, also when its type is an error; null when nothing matched. */
-  route: Route | null;
+  readonly route: Route | null;
   /** The policy rule that led there; null with the kernel's three default rules only. */
-  rule: PolicyRule | null;
+  readonly rule: PolicyRule | null;
   /** Could not be decided; names what is missing. */
-  unknown: string | null;
+  readonly unknown: string | null;
+  /** The route's next hop, where it has just one and its device was recorded. */
+  readonly only: Hop | null;
 }
+
+/** A route in its table, with what a lookup comes to that finds it. */
+class Answer implements FibResult {
+  readonly error: FibError | null;
+  readonly route: Route;
+  readonly rule = null;
+  readonly unknown = null;
+  readonly only: Hop | null;
+  /** It serves every flow that is bound to no device. */
+  readonly plain: boolean;
+
+  constructor(ns: Ns, route: Route) {
+    const { type, nexthops } = route;
+    this.error = ROUTE_ERROR[type] ?? null;
+    this.route = route;
+    const [hop] = nexthops;
+    const dev = nexthops.length !== 1 || hop!.dev === null ? undefined : ns.byName.get(hop!.dev);
+    this.only = dev === undefined ? null : { dev, gateway: hop!.gateway, nextHop: hop! };
+    this.plain =
+      route.tos === 0 &&
+      (route.from === null || route.from.len === 0) &&
+      (nexthops.length === 0 || nexthops.some((nh) => !nh.dead && (nh.dev === null || !nh.linkdown)));
+  }
+}
+
+const failed = (error: FibError, rule: PolicyRule | null = null, unknown: string | null = null): FibResult => ({
+  error,
+  route: null,
+  rule,
+  unknown,
+  only: null,
+});
 
 const LOCAL = 255;
 const MAIN = 254;
@@ -89,10 +124,10 @@ export class Fib {
   readonly unknown: string | null;
   private readonly ns: Ns;
   private readonly rules: readonly PolicyRule[];
-  private readonly tables = new Map<number, Lpm<Route>>();
+  private readonly tables = new Map<number, Lpm<Answer>>();
   /** The tables that the kernel's own rules name, in their order, as far as they have routes. */
-  private readonly standing: readonly Lpm<Route>[];
-  private readonly accept: (r: Route) => boolean;
+  private readonly standing: readonly Lpm<Answer>[];
+  private readonly accept: (a: Answer) => boolean;
   private flow: Flow | null = null;
   constructor(ns: Ns, v: 4 | 6, routes: readonly Route[], rules: readonly PolicyRule[]) {
     this.ns = ns;
@@ -114,10 +149,10 @@ export class Fib {
     for (const [table, list] of byTable) {
       // fib_find_alias keeps aliases of one prefix by TOS, highest first, then by metric.
       list.sort((x, y) => y.tos - x.tos || x.metric - y.metric);
-      this.tables.set(table, buildLpm(list.map((r) => [r.dst, r] as const)));
+      this.tables.set(table, buildLpm(list.map((r) => [r.dst, new Answer(ns, r)] as const)));
     }
     this.standing = (v === 4 ? DEFAULT_TABLES_4 : DEFAULT_TABLES_6).flatMap((table) => this.tables.get(table) ?? []);
-    this.accept = (r) => this.usable(r);
+    this.accept = (a) => this.usable(a.route);
   }
 
   /** fib_table_lookup's per-alias checks. */
@@ -140,7 +175,7 @@ export class Fib {
   }
 
   /** Longest usable prefix of one table; null when the table has none. */
-  private inTable(table: number, flow: Flow): Route | null {
+  private inTable(table: number, flow: Flow): Answer | null {
     const lpm = this.tables.get(table);
     if (lpm === undefined) return null;
     this.flow = flow;
@@ -149,7 +184,7 @@ export class Fib {
 
   /** The local table's entry for an IPv4 address, whatever the rules say (inet_addr_type); null when it has none. */
   inLocalTable(ip: Ip): Route | null {
-    return this.inTable(LOCAL, {
+    const found = this.inTable(LOCAL, {
       dst: ip,
       src: null,
       iif: null,
@@ -161,24 +196,31 @@ export class Fib {
       dport: 0,
       uid: null,
     });
+    return found === null ? null : found.route;
   }
 
-  private answer(route: Route, rule: PolicyRule | null): FibResult {
-    const { type } = route;
-    const error = type === "unicast" || type === "local" ? null : (ROUTE_ERROR[type] ?? null);
-    return { error, route, rule, unknown: null };
+  /** As `lookup`, of a flow that is bound to no device, where its destination alone decides; null where it does not. */
+  byDestination(dst: Ip): FibResult | null {
+    if (this.customRules || this.unknown !== null) return null;
+    for (let i = 0; i < this.standing.length; i++) {
+      const answer = this.standing[i]!.longest(dst);
+      if (answer === null) continue;
+      if (!answer.plain) return null;
+      if (answer.route.type !== "throw") return answer;
+    }
+    return UNREACHABLE;
   }
 
   /** The route for a flow. Never throws; `unknown` tells when rules or routes were not recorded. */
   lookup(flow: Flow): FibResult {
-    if (this.unknown !== null) return { error: "ENETUNREACH", route: null, rule: null, unknown: this.unknown };
+    if (this.unknown !== null) return failed("ENETUNREACH", null, this.unknown);
     if (!this.customRules) {
       this.flow = flow;
       for (let i = 0; i < this.standing.length; i++) {
-        const route = this.standing[i]!.firstMatch(flow.dst, this.accept);
-        if (route !== null && route.type !== "throw") return this.answer(route, null);
+        const answer = this.standing[i]!.firstMatch(flow.dst, this.accept);
+        if (answer !== null && answer.route.type !== "throw") return answer;
       }
-      return { error: "ENETUNREACH", route: null, rule: null, unknown: null };
+      return UNREACHABLE;
     }
     return this.byRules(flow);
   }
@@ -188,20 +230,19 @@ export class Fib {
       const rule = this.rules[i]!;
       const hit = this.matches(rule, flow);
       if (hit === null)
-        return {
-          error: "ENETUNREACH",
-          route: null,
+        return failed(
+          "ENETUNREACH",
           rule,
-          unknown: `rule ${rule.priority} uses ${rule.unknown.join(", ") || "a user that is not known"}`,
-        };
+          `rule ${rule.priority} uses ${rule.unknown.join(", ") || "a user that is not known"}`,
+        );
       if (hit === rule.not) continue;
       switch (rule.action) {
         case "unreachable":
-          return { error: "ENETUNREACH", route: null, rule, unknown: null };
+          return failed("ENETUNREACH", rule);
         case "prohibit":
-          return { error: "EACCES", route: null, rule, unknown: null };
+          return failed("EACCES", rule);
         case "blackhole":
-          return { error: "EINVAL", route: null, rule, unknown: null };
+          return failed("EINVAL", rule);
         case "nop":
           continue;
         case "goto": {
@@ -214,16 +255,17 @@ export class Fib {
         case "lookup": {
           const table = rule.l3mdev ? this.vrfTable(flow) : rule.table;
           if (table === null) continue;
-          const route = this.inTable(table, flow);
-          if (route === null || route.type === "throw") continue;
+          const found = this.inTable(table, flow);
+          if (found === null || found.route.type === "throw") continue;
+          const { route } = found;
           // fib4_rule_suppress: a route that is not more specific than asked does not count.
           if (rule.suppressPrefixLength !== null && route.dst.len <= rule.suppressPrefixLength) continue;
           if (rule.suppressIfgroup !== null && this.inGroup(route, rule.suppressIfgroup)) continue;
-          return this.answer(route, rule);
+          return { error: found.error, route, rule, unknown: null, only: found.only };
         }
       }
     }
-    return { error: "ENETUNREACH", route: null, rule: null, unknown: null };
+    return UNREACHABLE;
   }
 
   /** Whether the route leads out by a device of a group (suppress_ifgroup). */
@@ -268,6 +310,8 @@ export class Fib {
     return true;
   }
 }
+
+const UNREACHABLE = failed("ENETUNREACH");
 
 const DEFAULT_TABLES_4: readonly number[] = [LOCAL, MAIN, DEFAULT];
 const DEFAULT_TABLES_6: readonly number[] = [LOCAL, MAIN];

@@ -81,7 +81,7 @@ export function forward(run: Run, ns: Ns, from: Device, pkt: Packet, hop: Hop, r
   pkt.ttl--;
   pkt.forwardedBy = { hop, route };
   pkt.nextHop = hop.gateway ?? pkt.dst;
-  const fate = runHook(run, ns, "forward", pkt, { iif: from, oif: hop.dev });
+  const fate = runHook(run, ns, "forward", pkt, from, hop.dev);
   return fate ?? finish(run, ns, from, pkt, hop);
 }
 
@@ -95,7 +95,7 @@ export function finish(
   rerouted: Route | null = null,
 ): FrameFate {
   pkt.nextHop = hop.gateway ?? pkt.dst;
-  const fate = runHook(run, ns, "postrouting", pkt, { iif: skbDev, oif: hop.dev });
+  const fate = runHook(run, ns, "postrouting", pkt, skbDev, hop.dev);
   if (fate !== null) return fate;
   // ip_finish_output, ip6_finish_output: after POSTROUTING, and the sender is told.
   if (rerouted !== null && tooBig(pkt, hop.dev, rerouted)) {

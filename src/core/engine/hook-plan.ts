@@ -1,5 +1,13 @@
-/** What a hook of a namespace holds, laid out once: its chains in groups of one priority, and whether conntrack and nat take part. */
-import type { BaseChain, Hook, Netfilter } from "./netfilter/context.ts";
+/** What a hook of a namespace holds, laid out once: conntrack, nat, IPVS and chains in the order in which they take their turn. */
+import { IPVS_AT } from "./ipvs.ts";
+import type { BaseChain, Netfilter } from "./netfilter/context.ts";
+import type { IpHook } from "./hooks.ts";
+import type { Ns } from "./ns.ts";
+
+/** Priorities of nf_ip_hook_priorities. */
+const CONNTRACK = -200;
+const NAT_DST = -100;
+const NAT_SRC = 100;
 
 /** Chains of one priority: `chains[from..to)` of the plan. */
 export interface HookGroup {
@@ -14,11 +22,32 @@ export interface HookGroup {
   readonly busyNats: number;
 }
 
+/** What a stage does: conntrack looks at the packet, nat rewrites it, IPVS looks at answers or requests, chains run. */
+export const TRACK = 0;
+export const NAT = 1;
+export const IPVS_OUT = 2;
+export const IPVS_IN = 3;
+export const CHAINS = 4;
+
+/** One turn within a hook. `group`: the chains of it, where it is CHAINS. */
+export class Stage {
+  readonly does: number;
+  readonly group: HookGroup | null;
+
+  constructor(does: number, group: HookGroup | null) {
+    this.does = does;
+    this.group = group;
+  }
+}
+
 export interface HookPlan {
+  /** Nothing takes part in the hook: every packet passes. */
+  readonly idle: boolean;
   /** Why the rules are not known; null when they are. */
   readonly unknown: string | null;
-  readonly tracks: boolean;
-  readonly nats: boolean;
+  /** Connections enter conntrack's table at its end. */
+  readonly confirms: boolean;
+  readonly stages: readonly Stage[];
   /** In the order in which they run. */
   readonly chains: readonly BaseChain[];
   readonly groups: readonly HookGroup[];
@@ -28,21 +57,20 @@ export interface HookPlan {
 export class HookPlans {
   private readonly netfilter: Netfilter;
   private readonly v: 4 | 6;
-  private readonly hasStored: boolean;
+  private readonly ns: Pick<Ns, "hasStored" | "mayHaveIpvs">;
   private prerouting: HookPlan | null = null;
   private input: HookPlan | null = null;
   private forward: HookPlan | null = null;
   private output: HookPlan | null = null;
   private postrouting: HookPlan | null = null;
 
-  /** `hasStored`: the conntrack table has entries, so that the namespace tracks whatever its rules are. */
-  constructor(netfilter: Netfilter, v: 4 | 6, hasStored: boolean) {
+  constructor(netfilter: Netfilter, v: 4 | 6, ns: Pick<Ns, "hasStored" | "mayHaveIpvs">) {
     this.netfilter = netfilter;
     this.v = v;
-    this.hasStored = hasStored;
+    this.ns = ns;
   }
 
-  of(hook: Exclude<Hook, "ingress" | "egress">): HookPlan {
+  of(hook: IpHook): HookPlan {
     switch (hook) {
       case "prerouting":
         return (this.prerouting ??= this.make(hook));
@@ -57,8 +85,8 @@ export class HookPlans {
     }
   }
 
-  private make(hook: Hook): HookPlan {
-    const { netfilter, v } = this;
+  private make(hook: IpHook): HookPlan {
+    const { netfilter, v, ns } = this;
     const chains = netfilter.chains(v, hook);
     const groups: HookGroup[] = [];
     for (let from = 0; from < chains.length;) {
@@ -79,12 +107,53 @@ export class HookPlans {
       });
       from = to;
     }
+    const unknown = netfilter.unknown[v];
+    // Where the conntrack table has entries the namespace tracks, whatever its rules are.
+    const tracks = netfilter.tracks[v] || ns.hasStored;
     return {
-      unknown: netfilter.unknown[v],
-      tracks: netfilter.tracks[v] || this.hasStored,
-      nats: netfilter.nats[v],
+      idle: unknown === null && chains.length === 0 && !tracks && !ns.mayHaveIpvs,
+      unknown,
+      confirms: tracks && (hook === "postrouting" || hook === "input"),
+      stages: stagesOf(hook, groups, tracks, netfilter.nats[v], ns.mayHaveIpvs),
       chains,
       groups,
     };
   }
 }
+
+/** The turns of a hook by priority. Chains of type nat run inside the nat hook, wherever their own priority would put them. */
+function stagesOf(hook: IpHook, groups: readonly HookGroup[], tracks: boolean, nats: boolean, ipvs: boolean): Stage[] {
+  const natAt = hook === "prerouting" || hook === "output" ? NAT_DST : NAT_SRC;
+  const at = ipvs ? IPVS_AT[hook] : NOWHERE;
+  const stages: Stage[] = [];
+  let tracked = !tracks || (hook !== "prerouting" && hook !== "output");
+  let natted = !nats || hook === "forward";
+  let answered = at.out === null;
+  let asked = at.in === null;
+  const ipvsBefore = (priority: number): void => {
+    if (!answered && priority > at.out!) stages.push(new Stage(IPVS_OUT, null));
+    answered ||= priority > at.out!;
+    if (!asked && priority > at.in!) stages.push(new Stage(IPVS_IN, null));
+    asked ||= priority > at.in!;
+  };
+  const standing = (priority: number): void => {
+    if (!tracked && priority > CONNTRACK) {
+      stages.push(new Stage(TRACK, null));
+      tracked = true;
+    }
+    if (!natted && priority >= natAt) {
+      ipvsBefore(natAt);
+      stages.push(new Stage(NAT, null));
+      natted = true;
+    }
+    ipvsBefore(priority);
+  };
+  for (const group of groups) {
+    standing(group.priority);
+    if (group.filters > 0) stages.push(new Stage(CHAINS, group));
+  }
+  standing(Number.POSITIVE_INFINITY);
+  return stages;
+}
+
+const NOWHERE = { out: null, in: null };

@@ -3,8 +3,8 @@ import { sameIp } from "../model/address.ts";
 import { confirm, trackIn } from "./conntrack.ts";
 import type { Device } from "./device.ts";
 import type { Because, Fate } from "./fate.ts";
-import type { HookGroup, HookPlan } from "./hook-plan.ts";
-import { IPVS_AT, ipvsIn, ipvsOut, ipvsUnknown } from "./ipvs.ts";
+import { IPVS_IN, IPVS_OUT, NAT, TRACK, type HookGroup, type HookPlan } from "./hook-plan.ts";
+import { ipvsIn, ipvsOut, ipvsUnknown } from "./ipvs.ts";
 import { manipOf, natIcmpError, natPacket } from "./nat.ts";
 import type { BaseChain, ChainVerdict } from "./netfilter/context.ts";
 import type { Ns } from "./ns.ts";
@@ -15,21 +15,22 @@ import { isIcmpError } from "./tuple.ts";
 
 export type IpHook = "prerouting" | "input" | "forward" | "output" | "postrouting";
 
-export interface HookDevices {
-  iif: Device | null;
-  oif: Device | null;
-  physIn?: Device | null;
-  physOut?: Device | null;
-  bridged?: boolean;
-}
+/** Ports of the bridge that br_netfilter shows a packet at, while it does (nf_bridge_info). */
+export class BridgePorts {
+  readonly in: Device | null;
+  readonly out: Device | null;
 
-/** Priorities of nf_ip_hook_priorities. */
-const CONNTRACK = -200;
-const NAT_DST = -100;
-const NAT_SRC = 100;
+  constructor(from: Device | null, to: Device | null) {
+    this.in = from;
+    this.out = to;
+  }
+}
 
 /** Where a hook lets the packet through: `null`; `reroute` after output when something that routing looks at has changed. */
 export type HookResult = Fate | null;
+
+/** Finds another route for what a hook has changed; a fate when none is left. */
+type Reroute = (run: Run, ns: Ns, pkt: Packet) => Fate | null;
 
 /**
  * Runs all of a hook for an IP packet (nf_hook_slow). `reroute` is called where ip_route_me_harder would be:
@@ -40,86 +41,50 @@ export function runHook(
   ns: Ns,
   hook: IpHook,
   pkt: Packet,
-  devices: HookDevices,
-  reroute?: (why: "mangle" | "nat") => Fate | null,
+  iif: Device | null,
+  oif: Device | null,
+  ports: BridgePorts | null = null,
+  reroute: Reroute | null = null,
 ): HookResult {
   const plan = ns.hooks(pkt.v).of(hook);
-  const { unknown, tracks, nats, chains, groups } = plan;
+  if (plan.idle) return null;
+  const { unknown, chains, stages } = plan;
   if (
     unknown !== null &&
     !run.unknownOnce(`nf ${ns.place} ${pkt.v}`, `the rules of ${ns.place} are not known: ${unknown}`, null)
   ) {
     return { t: "inconclusive", because: { text: `the rules of ${ns.place} are not known: ${unknown}`, source: null } };
   }
-  const ipvs = ns.model.ipvs.length > 0 || ns.missing("ipvs") !== null ? new IpvsTurn(run, ns, hook, pkt) : null;
-  if (chains.length === 0 && !tracks && ipvs === null) return null;
-  const ctx = run.context(ns, hook, pkt, devices);
-  const natAt = hook === "prerouting" || hook === "output" ? NAT_DST : NAT_SRC;
-  let tracked = !tracks || (hook !== "prerouting" && hook !== "output");
-  let natted = !nats || hook === "forward";
-  for (let i = 0; i < groups.length; i++) {
-    const group = groups[i]!;
-    const prio = group.priority;
-    if (!tracked && prio > CONNTRACK) {
-      trackIn(run, ns, pkt);
-      tracked = true;
+  const ctx = run.context(ns, hook, pkt, iif, oif, ports);
+  for (let i = 0; i < stages.length; i++) {
+    const stage = stages[i]!;
+    let fate: Fate | null = null;
+    switch (stage.does) {
+      case TRACK:
+        trackIn(run, ns, pkt);
+        break;
+      case NAT:
+        fate = runNat(run, ns, hook, pkt, ctx, plan, reroute);
+        break;
+      case IPVS_OUT:
+        ipvsOut(run, ns, pkt);
+        break;
+      case IPVS_IN:
+        fate = ipvsTurn(run, ns, hook, pkt);
+        break;
+      default:
+        fate = runGroup(run, ns, pkt, ctx, chains, stage.group!, reroute);
     }
-    // Chains of type nat run inside the nat hook, wherever their own priority would put them.
-    if (!natted && prio >= natAt) {
-      const virtual = ipvs?.before(natAt) ?? null;
-      if (virtual !== null) return virtual;
-      const fate = runNat(run, ns, hook, pkt, ctx, plan, reroute);
-      if (fate !== null) return fate;
-      natted = true;
-    }
-    const virtual = ipvs?.before(prio) ?? null;
-    if (virtual !== null) return virtual;
-    if (group.filters === 0) continue;
-    const fate = runGroup(run, ns, pkt, ctx, chains, group, reroute);
     if (fate !== null) return fate;
   }
-  if (!tracked) trackIn(run, ns, pkt);
-  if (!natted) {
-    const virtual = ipvs?.before(natAt) ?? null;
-    if (virtual !== null) return virtual;
-    const fate = runNat(run, ns, hook, pkt, ctx, plan, reroute);
-    if (fate !== null) return fate;
-  }
-  const virtual = ipvs?.before(Number.POSITIVE_INFINITY) ?? null;
-  if (virtual !== null) return virtual;
-  if (tracks && (hook === "postrouting" || hook === "input")) return confirm(run, ns, pkt);
-  return null;
+  return plan.confirms ? confirm(run, ns, pkt) : null;
 }
 
-/** IPVS's two places in a hook, taken in turn as the priorities go by. */
-class IpvsTurn {
-  private readonly run: Run;
-  private readonly ns: Ns;
-  private readonly hook: IpHook;
-  private readonly pkt: Packet;
-  private answered = false;
-  private asked = false;
-
-  constructor(run: Run, ns: Ns, hook: IpHook, pkt: Packet) {
-    this.run = run;
-    this.ns = ns;
-    this.hook = hook;
-    this.pkt = pkt;
-  }
-
-  /** Does what IPVS does before a hook of this priority; a fate when the packet's way ends there. */
-  before(priority: number): Fate | null {
-    const at = IPVS_AT[this.hook];
-    if (!this.answered && at.out !== null && priority > at.out) {
-      this.answered = true;
-      ipvsOut(this.run, this.ns, this.pkt);
-    }
-    if (this.asked || at.in === null || priority <= at.in) return null;
-    this.asked = true;
-    const unknown = ipvsUnknown(this.ns);
-    if (unknown !== null) return { t: "inconclusive", because: { text: unknown, source: null } };
-    return ipvsIn(this.run, this.ns, this.hook, this.pkt);
-  }
+/** What IPVS makes of a packet that may be for one of its virtual servers; a fate when the packet's way ends there. */
+function ipvsTurn(run: Run, ns: Ns, hook: IpHook, pkt: Packet): Fate | null {
+  const unknown = ipvsUnknown(ns);
+  if (unknown !== null) return { t: "inconclusive", because: { text: unknown, source: null } };
+  return ipvsIn(run, ns, hook, pkt);
 }
 
 /** Filter and route chains of one priority. */
@@ -130,7 +95,7 @@ function runGroup(
   ctx: HookContext,
   chains: readonly BaseChain[],
   { from, to, busyFilters }: HookGroup,
-  reroute: ((why: "mangle" | "nat") => Fate | null) | undefined,
+  reroute: Reroute | null,
 ): HookResult {
   const order = busyFilters > 1 ? orderOf(run, pkt, ctx, chains, from, to) : null;
   for (let k = 0; k < to - from; k++) {
@@ -148,9 +113,9 @@ function runChain(
   pkt: Packet,
   ctx: HookContext,
   chain: BaseChain,
-  reroute: ((why: "mangle" | "nat") => Fate | null) | undefined,
+  reroute: Reroute | null,
 ): HookResult {
-  if (chain.type !== "route" || reroute === undefined) {
+  if (chain.type !== "route" || reroute === null) {
     const verdict = chain.run(ctx);
     return verdict === "accept" ? null : fateOf(run, ns, pkt, ctx, chain, verdict);
   }
@@ -164,7 +129,7 @@ function runChain(
     mark !== pkt.mark ||
     tos !== pkt.tos ||
     (pkt.v === 6 && ttl !== pkt.ttl);
-  return changed ? reroute("mangle") : null;
+  return changed ? reroute(run, ns, pkt) : null;
 }
 
 /**
@@ -203,7 +168,7 @@ function runNat(
   pkt: Packet,
   ctx: HookContext,
   plan: HookPlan,
-  reroute: ((why: "mangle" | "nat") => Fate | null) | undefined,
+  reroute: Reroute | null,
 ): HookResult {
   const ct = pkt.ct;
   if (ct === null || hook === "forward") return null;
@@ -233,7 +198,7 @@ function runNat(
       );
     }
   }
-  if (hook === "output" && reroute !== undefined && !sameIp(dst, pkt.dst)) return reroute("nat");
+  if (hook === "output" && reroute !== null && !sameIp(dst, pkt.dst)) return reroute(run, ns, pkt);
   return null;
 }
 

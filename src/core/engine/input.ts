@@ -5,11 +5,11 @@ import type { Source } from "../model/source.ts";
 import type { Disposition } from "../model/walk.ts";
 import type { Device } from "./device.ts";
 import { UNWANTED, type Fate, type FrameFate, type IcmpError } from "./fate.ts";
-import type { Flow, FibResult } from "./fib.ts";
+import type { FibResult } from "./fib.ts";
 import { forward } from "./forward.ts";
 import { runHook } from "./hooks.ts";
 import { deliver } from "./local-in.ts";
-import { routeText, selectHop } from "./next-hop.ts";
+import { receivedFlow, routeText, selectHop } from "./next-hop.ts";
 import type { Ns } from "./ns.ts";
 import type { Packet } from "./packet.ts";
 import { validateSource } from "./reverse-path.ts";
@@ -40,10 +40,7 @@ export function ipReceive(run: Run, dev: Device, pkt: Packet, skipPrerouting: bo
   pkt.cameBy = dev.isLoopback ? (ns.owner(pkt.dst) ?? dev) : dev;
   const { dst } = pkt;
   if (!skipPrerouting) {
-    const fate = runHook(run, ns, "prerouting", pkt, {
-      iif: dev.master?.link.kind.kind === "vrf" ? dev.master : dev,
-      oif: null,
-    });
+    const fate = runHook(run, ns, "prerouting", pkt, dev.vrf ?? dev, null);
     if (fate !== null) return fate;
   }
   if (looped && sameIp(dst, pkt.dst)) return deliver(run, ns, dev, pkt);
@@ -63,21 +60,6 @@ function icmp(
   source: Source | null,
 ): Fate {
   return { t: "error", disposition, ns, pkt, icmp: error, because: { text, source }, local: false };
-}
-
-function flowOf(pkt: Packet, dev: Device): Flow {
-  return {
-    dst: pkt.dst,
-    src: pkt.src,
-    iif: dev,
-    oif: null,
-    mark: pkt.mark,
-    tos: pkt.tos,
-    proto: pkt.proto,
-    sport: pkt.sport,
-    dport: pkt.dport,
-    uid: null,
-  };
 }
 
 const top = (ip: Ip): number => ip.a >>> 24;
@@ -119,8 +101,8 @@ function route4(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
   if (pkt.dst.a === -1) return drop(ns, pkt, "dropped", "broadcasts are not answered", dev.link.source);
   if (pkt.dst.a >>> 28 === 0xe)
     return { t: "inconclusive", because: { text: "multicast is not modelled", source: null } };
-  const flow = flowOf(pkt, dev);
-  const r = ns.fib(4).lookup(flow);
+  const fib = ns.fib(4);
+  const r = fib.byDestination(pkt.dst) ?? fib.lookup(receivedFlow(pkt, dev));
   if (r.unknown !== null)
     return { t: "inconclusive", because: { text: `routes of ${ns.place} are not known: ${r.unknown}`, source: null } };
   showRoute(run, ns, pkt, r);
@@ -130,7 +112,7 @@ function route4(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
     const check = checkSource(ns, pkt, dev, null);
     if (check !== null) return check;
     // INPUT sees it; of what refuses it there nobody is told (RTCF_BROADCAST in icmp_send and nf_send_reset).
-    const fate = runHook(run, ns, "input", pkt, { iif: dev, oif: null });
+    const fate = runHook(run, ns, "input", pkt, dev, null);
     if (fate !== null && (fate.t === "inconclusive" || fate.t === "lost")) return fate;
     const text = `${formatIp(pkt.dst)} is a broadcast address, which is not answered`;
     return drop(ns, pkt, "dropped", text, r.route!.source);
@@ -154,7 +136,7 @@ function route4(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
   if (r.error !== null) return noRoute4(ns, pkt, r);
   if (type !== "unicast")
     return drop(ns, pkt, "martian", `${formatIp(pkt.dst)} is ${type ?? "no destination"}`, r.route!.source);
-  const hop = selectHop(run, ns, r.route!, flow);
+  const hop = r.only ?? selectHop(run, ns, r, receivedFlow(pkt, dev));
   if (hop === null)
     return drop(ns, pkt, "no-route", `${routeText(r.route!)} has no next hop that is up`, r.route!.source);
   const check = checkSource(ns, pkt, dev, hop.dev);
@@ -164,7 +146,7 @@ function route4(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
 
 /** Source validation, in words; null when it passes. */
 function checkSource(ns: Ns, pkt: Packet, dev: Device, oif: Device | null): Fate | null {
-  const check = validateSource(ns, pkt, dev, oif);
+  const check = validateSource(ns, pkt.src, pkt, dev, oif);
   if (check === "ok") return null;
   if (typeof check === "object") return { t: "inconclusive", because: { text: check.unknown, source: null } };
   if (check === "local-source")
@@ -217,7 +199,7 @@ function route6(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
     if (ip.a === 0 && ip.b === 0 && ip.c === 0 && ip.d === 1)
       return drop(ns, pkt, "martian", `${formatIp(ip)} came in by ${dev.name}`, dev.link.source);
   }
-  const flow = flowOf(pkt, dev);
+  const flow = receivedFlow(pkt, dev);
   // ip6_pol_route_input: link-local destinations are looked up on the incoming device only.
   if (pkt.dst.a >>> 22 === 0x3fa) flow.oif = dev;
   const r = ns.fib(6).lookup(flow);
@@ -247,7 +229,7 @@ function route6(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
     run.step(ns, pkt, "sysctl", "net.ipv6.conf.all.forwarding = 0", at);
     return drop(ns, pkt, "dropped", "forwarding is off: net.ipv6.conf.all.forwarding = 0", at);
   }
-  const hop = selectHop(run, ns, r.route!, flow);
+  const hop = selectHop(run, ns, r, flow);
   if (hop === null)
     return drop(ns, pkt, "no-route", `${routeText(r.route!)} has no next hop that is up`, r.route!.source);
   return forward(run, ns, dev, pkt, hop, r.route!);

@@ -177,7 +177,7 @@ function send(run: Run, ns: Ns, hook: IpHook, pkt: Packet, conn: IpvsConnection)
     pkt.ttl--;
   }
   pkt.nextHop = hop.gateway ?? to;
-  const fate = runHook(run, ns, "output", pkt, { iif: null, oif: hop.dev });
+  const fate = runHook(run, ns, "output", pkt, null, hop.dev);
   if (fate !== null) return fate;
   const out = finish(
     run,

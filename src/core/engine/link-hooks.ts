@@ -41,7 +41,7 @@ function runChains(
   const chains = ns.netfilter.chains(family, hook);
   for (const chain of chains) {
     if (family === "netdev" && !chain.devices.includes(at.name)) continue;
-    const ctx = run.context(ns, hook, pkt, { iif, oif });
+    const ctx = run.context(ns, hook, pkt, iif, oif, null);
     const verdict = chain.run(ctx);
     if (verdict === "accept") continue;
     const rule = ctx.decidedBy;

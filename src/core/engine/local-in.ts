@@ -13,10 +13,7 @@ import { doubtful, findSocket } from "./sockets.ts";
 import { isVxlanPort, vxlanReceive } from "./vxlan.ts";
 
 export function deliver(run: Run, ns: Ns, dev: Device, pkt: Packet): FrameFate {
-  const fate = runHook(run, ns, "input", pkt, {
-    iif: dev.master?.link.kind.kind === "vrf" ? dev.master : dev,
-    oif: null,
-  });
+  const fate = runHook(run, ns, "input", pkt, dev.vrf ?? dev, null);
   if (fate !== null) return fate;
   if (pkt.tproxied !== null) return toSocket(run, ns, pkt);
   if (isVxlanPort(ns, pkt) && (pkt.inner !== null || !pkt.answer)) return vxlanReceive(run, ns, pkt);

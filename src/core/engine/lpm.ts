@@ -17,6 +17,8 @@ interface Few<T> {
 /** Up to so many prefixes are asked one after the other: a table of a pod has few, and there may be very many such tables. */
 const FEW = 16;
 
+const ANY = (): boolean => true;
+
 /** See buildLpm. */
 export class Lpm<T> {
   /** The IPv4 prefixes where they are few; else null. */
@@ -28,6 +30,15 @@ export class Lpm<T> {
     this.few = few;
     this.v4 = v4;
     this.v6 = v6;
+  }
+
+  /** The first value of the longest prefix that holds `ip`; null when none does. */
+  longest(ip: Ip): T | null {
+    if (this.few === null || ip.v !== 4) return this.firstMatch(ip, ANY);
+    const { a } = ip;
+    let at: Few<T> | null = this.few;
+    while (at !== null && ((a ^ at.word) & at.mask) !== 0) at = at.next;
+    return at === null ? null : at.value;
   }
 
   /**

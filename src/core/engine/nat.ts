@@ -51,8 +51,9 @@ function netmap(ip: Ip, to: { ip: Ip; len: number }): Ip {
  */
 export function setupNat(run: Run, ns: Ns, ct: Connection, req: NatRequest): boolean {
   if (req.min === null && req.netmap === null && req.minPort === null) return keepTuple(run, ns, ct, req);
+  if (toOnePlace(ct, req)) return true;
   const current = invertTuple(ct.proto, ct.reply);
-  const next: CtTuple = { ...current };
+  const next = invertTuple(ct.proto, ct.reply);
   const src = req.manip === "src";
   if (req.netmap !== null) {
     if (src) next.src = netmap(current.src, req.netmap);
@@ -79,6 +80,22 @@ export function setupNat(run: Run, ns: Ns, ct: Connection, req: NatRequest): boo
   }
   if (src) ct.srcNatDone = true;
   else ct.dstNatDone = true;
+  return true;
+}
+
+/** setupNat where one address and one port are asked for, as a new destination, of a protocol with ports: no choice is left. False where it is otherwise. */
+function toOnePlace(ct: Connection, req: NatRequest): boolean {
+  const { min, minPort } = req;
+  if (req.manip !== "dst" || min === null || minPort === null || req.max !== min || req.maxPort !== minPort)
+    return false;
+  if (req.basePort !== null || req.netmap !== null || !hasPorts(ct.proto)) return false;
+  const { reply } = ct;
+  if (!sameIp(reply.src, min) || reply.sport !== minPort) {
+    const { dst, dport, icmpType, icmpCode, icmpId } = reply;
+    ct.reply = { src: min, dst, sport: minPort, dport, icmpType, icmpCode, icmpId };
+    ct.dstNat = true;
+  }
+  ct.dstNatDone = true;
   return true;
 }
 
@@ -111,6 +128,10 @@ function taken(run: Run, ns: Ns, ct: Connection, reply: CtTuple): boolean {
 function choosePort(run: Run, ns: Ns, ct: Connection, next: CtTuple, req: NatRequest): boolean {
   const src = req.manip === "src";
   const icmp = isIcmp(ct.proto);
+  if (!src && !icmp && req.minPort !== null && req.minPort === req.maxPort && req.basePort === null) {
+    next.dport = req.minPort;
+    return false;
+  }
   const port = (): number => (icmp ? next.icmpId : src ? next.sport : next.dport);
   const set = (p: number): void => {
     if (icmp) next.icmpId = p;
@@ -186,17 +207,19 @@ function applies(ct: Connection, manip: Manip, reply: boolean): boolean {
 export function natPacket(pkt: Packet, manip: Manip): void {
   const ct = pkt.ct!;
   if (!applies(ct, manip, pkt.ctReply)) return;
-  const target = invertTuple(ct.proto, pkt.ctReply ? ct.orig : ct.reply);
+  // What comes back to it is what it goes out as, turned round.
+  const back = pkt.ctReply ? ct.orig : ct.reply;
+  const icmp = isIcmp(pkt.proto);
   if (manip === "src") {
-    pkt.src = target.src;
-    if (!isIcmp(pkt.proto)) pkt.sport = target.sport;
+    pkt.src = back.dst;
+    if (!icmp) pkt.sport = back.dport;
     if (!pkt.ctReply) pkt.randomSport = ct.randomReply;
   } else {
-    pkt.dst = target.dst;
-    if (!isIcmp(pkt.proto)) pkt.dport = target.dport;
+    pkt.dst = back.src;
+    if (!icmp) pkt.dport = back.sport;
     if (pkt.ctReply) pkt.randomDport = ct.randomOrig;
   }
-  if (isIcmp(pkt.proto)) pkt.icmpId = target.icmpId;
+  if (icmp) pkt.icmpId = back.icmpId;
 }
 
 /** nf_nat_icmp_reply_translation: an ICMP error is rewritten outside as a reply would be, inside the other way round. */

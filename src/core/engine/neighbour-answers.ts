@@ -25,7 +25,7 @@ function answersArp(ns: Ns, dev: Device, ip: Ip, sender: Ip | null): boolean | {
   const flow = { tos: 0, mark: 0, proto: 0, sport: 0, dport: 0, dst: ip };
   // ip_route_input must accept the request: its sender may not look like a martian.
   if (sender !== null) {
-    const check = validateSource(ns, { ...flow, src: sender }, dev, null);
+    const check = validateSource(ns, sender, flow, dev, null);
     if (typeof check === "object") return check;
     if (type === "local" && check !== "ok") return false;
   }
@@ -88,7 +88,7 @@ function answersArp(ns: Ns, dev: Device, ip: Ip, sender: Ip | null): boolean | {
   if (r.route.nexthops.some((nh) => nh.dev === dev.name)) return false;
   if (sender !== null) {
     const out = r.route.nexthops[0]?.dev ? (ns.byName.get(r.route.nexthops[0].dev) ?? null) : null;
-    const check = validateSource(ns, { ...flow, src: sender }, dev, out);
+    const check = validateSource(ns, sender, flow, dev, out);
     if (typeof check === "object") return check;
     if (check !== "ok") return false;
   }

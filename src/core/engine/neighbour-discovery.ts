@@ -44,7 +44,7 @@ function deliver(run: Run, a: Device, b: Device, way: readonly Crossing[], p: Pa
   const { dst } = p;
   // icmp6_dst_alloc: its route is the device and nothing else, until a chain of type route has it routed again.
   let hop: Hop | null = null;
-  const stopped = runHook(run, a.ns, "output", p, { iif: null, oif: a }, () => {
+  const stopped = runHook(run, a.ns, "output", p, null, a, null, () => {
     const again = routeAgain(run, a.ns, p, needsDevice(p.dst) ? a : null);
     if ("t" in again) return again;
     if (!isMulticast(p.dst)) hop = again.hop;
@@ -62,7 +62,7 @@ function deliver(run: Run, a: Device, b: Device, way: readonly Crossing[], p: Pa
 
 /** The usual way: by the device that the message is meant for, across the bridges, to the other end. */
 function onward(run: Run, a: Device, b: Device, way: readonly Crossing[], p: Packet): Packet | Fate {
-  const out = runHook(run, a.ns, "postrouting", p, { iif: null, oif: a }) ?? deviceHook(run, a, "egress", p);
+  const out = runHook(run, a.ns, "postrouting", p, null, a) ?? deviceHook(run, a, "egress", p);
   if (out !== null) return out;
   const arrived = nd(p.icmpType, p.src, p.dst, a.mac, p.type);
   arrived.socket = null;
@@ -72,7 +72,7 @@ function onward(run: Run, a: Device, b: Device, way: readonly Crossing[], p: Pac
   const stopped =
     crossAll(run, way, arrived) ??
     deviceHook(run, b, "ingress", arrived) ??
-    runHook(run, b.ns, "prerouting", arrived, { iif: b, oif: null });
+    runHook(run, b.ns, "prerouting", arrived, b, null);
   if (stopped !== null) return stopped;
   if (!isMulticast(arrived.dst)) {
     // Where it is not for this machine it is forwarded at best, and 255 no more.
@@ -85,7 +85,7 @@ function onward(run: Run, a: Device, b: Device, way: readonly Crossing[], p: Pac
     if (r.error !== null || (r.route!.type !== "local" && r.route!.type !== "anycast"))
       return lost(b, arrived, `rules sent it to another address than one of ${b.ns.place}`);
   }
-  return runHook(run, b.ns, "input", arrived, { iif: b, oif: null }) ?? arrived;
+  return runHook(run, b.ns, "input", arrived, b, null) ?? arrived;
 }
 
 /** A message that rules have sent another way: followed like any packet, and of use only where it still arrives by the right device. */

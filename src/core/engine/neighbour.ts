@@ -39,7 +39,11 @@ export function resolve(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet): Res
   if (missing !== null) return { t: "unknown", why: `the neighbours of ${ns.place} are not known: ${missing}` };
   if (ip.v === 4 && ip.a >>> 28 === 0xe) return { t: "mac", mac: MULTICAST4(ip) };
   if (ip.v === 6 && ip.a >>> 24 === 0xff) return { t: "mac", mac: MULTICAST6(ip) };
-  const entry = (ip.v === 4 ? dev.neigh4 : dev.neigh6).get(ip.key);
+  if (!run.recording && run.learnedMac(dev, ip) === null) {
+    const sure = sureOf(dev, ip);
+    if (sure !== null) return sure;
+  }
+  const entry = entryOf(dev, ip);
   const fixed = entry !== undefined && (entry.state === "PERMANENT" || entry.state === "NOARP");
   const learned = fixed ? null : run.learnedMac(dev, ip);
   if (learned !== null) {
@@ -59,6 +63,21 @@ export function resolve(run: Run, ns: Ns, dev: Device, ip: Ip, pkt: Packet): Res
     return { t: "mac", mac: entry.mac };
   }
   return ask(run, ns, dev, ip, pkt, entry);
+}
+
+const entryOf = (dev: Device, ip: Ip): Neighbour | undefined => (ip.v === 4 ? dev.neigh4 : dev.neigh6).get(ip.key);
+
+/** The MAC of a neighbour whose entry is valid and no leftover; null where it is not, or there is none. State only: found once for each address. */
+function sureOf(dev: Device, ip: Ip): Extract<Resolution, { t: "mac" }> | null {
+  const known = (dev.sure ??= new Map());
+  let sure = known.get(ip.key);
+  if (sure === undefined) {
+    const entry = entryOf(dev, ip);
+    const leads = entry !== undefined && VALID.has(entry.state) && entry.mac !== null && !leftoversOf(dev).has(entry);
+    sure = leads ? { t: "mac", mac: entry.mac! } : null;
+    known.set(ip.key, sure);
+  }
+  return sure;
 }
 
 /**

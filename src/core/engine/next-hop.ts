@@ -2,16 +2,33 @@
 import { formatIp, formatPrefix, type Ip } from "../model/address.ts";
 import type { NextHop, Route } from "../model/route.ts";
 import type { Device } from "./device.ts";
-import type { Flow } from "./fib.ts";
+import type { FibResult, Flow } from "./fib.ts";
 import type { Ns } from "./ns.ts";
 import { inetSelectAddr, scopeNumber } from "./source-address.ts";
+import type { Packet } from "./packet.ts";
 import type { Run } from "./run.ts";
 
 export interface Hop {
-  dev: Device;
+  readonly dev: Device;
   /** Neighbour to send to; null: the destination itself. */
-  gateway: Ip | null;
-  nextHop: NextHop;
+  readonly gateway: Ip | null;
+  readonly nextHop: NextHop;
+}
+
+/** What a lookup for a packet goes by that came in by a device. */
+export function receivedFlow(pkt: Packet, iif: Device): Flow {
+  return {
+    dst: pkt.dst,
+    src: pkt.src,
+    iif,
+    oif: null,
+    mark: pkt.mark,
+    tos: pkt.tos,
+    proto: pkt.proto,
+    sport: pkt.sport,
+    dport: pkt.dport,
+    uid: null,
+  };
 }
 
 /** What a route says, as `ip route` would print it. */
@@ -42,8 +59,9 @@ function hashKey(ns: Ns, route: Route, flow: Flow): string {
 }
 
 /** The next hop for this flow; each one of several is a branch. Null when its device was not recorded. */
-export function selectHop(run: Run, ns: Ns, route: Route, flow: Flow): Hop | null {
-  const nh = pick(run, ns, route, flow);
+export function selectHop(run: Run, ns: Ns, r: FibResult, flow: Flow): Hop | null {
+  if (r.only !== null) return r.only;
+  const nh = pick(run, ns, r.route!, flow);
   if (nh === null || nh.dev === null) return null;
   const dev = ns.byName.get(nh.dev);
   return dev === undefined ? null : { dev, gateway: nh.gateway, nextHop: nh };

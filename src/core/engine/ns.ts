@@ -37,6 +37,9 @@ export class Ns {
   readonly vxlans: readonly Device[];
   /** Which device has a local address; the first when several do. */
   private readonly owners = new Map<number | string, Device>();
+  /** The same, where they are so few that looking at each is quicker. */
+  private readonly few: readonly { readonly key: Ip["key"]; readonly dev: Device }[] | null;
+  private ttl = 0;
   private fib4Cache: Fib | null = null;
   private fib6Cache: Fib | null = null;
   private netfilterCache: Netfilter | null = null;
@@ -46,12 +49,23 @@ export class Ns {
   private socketCache: Map<number, Socket[]> | null = null;
   private storedCache: Map<number, StoredTuple[]> | null = null;
   private readonly sysctlCache = new Map<string, number | null>();
+  /** What is not known of it; null when all is. */
+  private readonly gaps: ReadonlyMap<Aspect, string> | null;
+  /** The conntrack table has entries. */
+  readonly hasStored: boolean;
+  /** IPVS has virtual servers here, or may have. */
+  readonly mayHaveIpvs: boolean;
+  /** Why its list of sockets can't be all (sockets.ts); undefined until it was asked. */
+  socketsDoubt: string | null | undefined = undefined;
 
   constructor(world: World, model: Namespace) {
     this.world = world;
     this.model = model;
     this.place = model.place;
     this.node = model.node;
+    this.gaps = model.missing.size === 0 ? null : model.missing;
+    this.hasStored = model.conntrack.length > 0;
+    this.mayHaveIpvs = model.ipvs.length > 0 || model.missing.has("ipvs");
     for (const link of model.links) {
       const dev = new Device(this, link);
       this.devices.push(dev);
@@ -63,6 +77,7 @@ export class Ns {
       if (dev.link.master !== null) dev.master = this.byName.get(dev.link.master) ?? null;
       for (const a of dev.addresses) if (!this.owners.has(a.ip.key)) this.owners.set(a.ip.key, dev);
     }
+    this.few = this.owners.size > FEW ? null : [...this.owners].map(([key, dev]) => ({ key, dev }));
     for (const dev of this.devices) if (dev.master?.link.kind.kind === "bridge") dev.master.ports.push(dev);
     this.loopback = this.devices.find((d) => d.isLoopback) ?? null;
     this.vxlans = this.devices.filter((d) => d.link.kind.kind === "vxlan");
@@ -82,8 +97,7 @@ export class Ns {
 
   /** Why an aspect is not known; null when it is. */
   missing(aspect: Aspect): string | null {
-    const { missing } = this.model;
-    return missing.size === 0 ? null : (missing.get(aspect) ?? null);
+    return this.gaps === null ? null : (this.gaps.get(aspect) ?? null);
   }
 
   /** A setting as a number; null when it was not recorded or is no number. */
@@ -105,7 +119,19 @@ export class Ns {
 
   /** Device that holds `ip` as its own address; null when none does. */
   owner(ip: Ip): Device | null {
-    return this.owners.get(ip.key) ?? null;
+    const { few } = this;
+    if (few === null) return this.owners.get(ip.key) ?? null;
+    for (let i = 0; i < few.length; i++) if (few[i]!.key === ip.key) return few[i]!.dev;
+    return null;
+  }
+
+  /** ip4_dst_hoplimit: the TTL of what is sent from here. */
+  get defaultTtl(): number {
+    if (this.ttl === 0) {
+      const own = this.sysctl("net.ipv4.ip_default_ttl");
+      this.ttl = own !== null && own > 0 ? own : 64;
+    }
+    return this.ttl;
   }
 
   /** Sockets of any protocol with this local port, in the order of their listing. */
@@ -134,8 +160,8 @@ export class Ns {
   /** What the hooks of an IP version hold. */
   hooks(v: 4 | 6): HookPlans {
     return v === 4
-      ? (this.hooks4 ??= new HookPlans(this.netfilter, 4, this.hasStored))
-      : (this.hooks6 ??= new HookPlans(this.netfilter, 6, this.hasStored));
+      ? (this.hooks4 ??= new HookPlans(this.netfilter, 4, this))
+      : (this.hooks6 ??= new HookPlans(this.netfilter, 6, this));
   }
 
   /** Some chain stands below IP: a bridge's, a device's, ARP's. Only nft makes these. */
@@ -151,10 +177,6 @@ export class Ns {
   stored(hash: number): readonly StoredTuple[] {
     this.storedCache ??= this.indexStored();
     return this.storedCache.get(hash) ?? NONE;
-  }
-
-  get hasStored(): boolean {
-    return this.model.conntrack.length > 0;
   }
 
   private indexStored(): Map<number, StoredTuple[]> {
@@ -178,5 +200,6 @@ export class Ns {
   }
 }
 
+const FEW = 8;
 const NONE: readonly StoredTuple[] = [];
 const NO_SOCKETS: readonly Socket[] = [];

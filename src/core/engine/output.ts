@@ -68,8 +68,8 @@ function unknownRoutes(ns: Ns, why: string): Fate {
   return { t: "inconclusive", because: { text: `routes of ${ns.place} are not known: ${why}`, source: null } };
 }
 
-/** Where a local or unicast route leads: local ones by the loopback device. Null without a usable next hop. */
-export function hopOf(run: Run, ns: Ns, r: FibResult, flow: Flow): Hop | null {
+/** Where a local or unicast route leads: local ones by the loopback device. Null without a usable next hop. `flow` may be left out where the answer has its only hop. */
+export function hopOf(run: Run, ns: Ns, r: FibResult, flow: Flow | null): Hop | null {
   const route = r.route!;
   if (route.type === "local" || route.type === "anycast") {
     const lo = ns.loopback;
@@ -81,7 +81,7 @@ export function hopOf(run: Run, ns: Ns, r: FibResult, flow: Flow): Hop | null {
           nextHop: { gateway: null, dev: lo.name, weight: 1, onlink: false, dead: false, linkdown: false, encap: null },
         };
   }
-  return selectHop(run, ns, route, flow);
+  return r.only ?? selectHop(run, ns, r, flow!);
 }
 
 /** __mkroute_output: the loopback network's addresses do not leave by other devices, but with route_localnet. */
@@ -107,10 +107,8 @@ function routeDevice(ns: Ns, route: FibResult["route"]): Device | null {
 
 /** ip4_dst_hoplimit and ip6_dst_hoplimit, without a route's own hoplimit. */
 export function defaultTtl(ns: Ns, v: 4 | 6, dev: Device): number {
-  const own =
-    v === 4
-      ? ns.sysctl("net.ipv4.ip_default_ttl")
-      : (ns.sysctl(sysctlConf("ipv6", dev.name, "hop_limit")) ?? ns.sysctl("net.ipv6.conf.all.hop_limit"));
+  if (v === 4) return ns.defaultTtl;
+  const own = ns.sysctl(sysctlConf("ipv6", dev.name, "hop_limit")) ?? ns.sysctl("net.ipv6.conf.all.hop_limit");
   return own !== null && own > 0 ? own : 64;
 }
 
@@ -147,7 +145,8 @@ function onLink(dev: Device, dst: Ip): Routed {
     pref: null,
     source: dev.link.source,
   };
-  return { r: { error: null, route, rule: null, unknown: null }, hop: { dev, gateway: null, nextHop } };
+  const hop: Hop = { dev, gateway: null, nextHop };
+  return { r: { error: null, route, rule: null, unknown: null, only: hop }, hop };
 }
 
 /** Looks the route up as connect() does: once to learn the source, once more with it. */
@@ -156,18 +155,7 @@ function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fa
   const asked = opts.asked ?? null;
   const oif = opts.oif ?? (asked !== null && needsDevice(pkt.dst) ? asked : null);
   const fixed = opts.fixedSource ?? null;
-  const look = (src: Ip | null): Routed | Fate => {
-    const flow = flowFor(pkt, src, oif);
-    if (asked !== null) flow.ruleOif = asked;
-    const r = fib.lookup(flow);
-    if (r.unknown !== null) return unknownRoutes(ns, r.unknown);
-    if (r.error !== null && pkt.v === 4 && oif !== null) return onLink(oif, pkt.dst);
-    const hop = r.error === null ? hopOf(run, ns, r, flow) : null;
-    if (hop !== null && src !== null && strayLoopback(src, hop.dev))
-      return sendError(ns, pkt, { ...r, error: "EINVAL" });
-    return hop === null ? sendError(ns, pkt, r.error === null ? { ...r, error: "ENETUNREACH" } : r) : { r, hop };
-  };
-  const first = look(fixed);
+  const first = look(run, ns, pkt, fixed, oif, asked);
   if (fixed !== null || ("t" in first && first.t === "inconclusive")) return first;
   if (pkt.v === 6) {
     // ip6_dst_lookup_tail: a failed lookup without a source is tried again with one; a good one stands.
@@ -176,13 +164,27 @@ function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fa
     if (src === null)
       return "t" in first && first.t === "send-error" && first.error === "ENETUNREACH" ? first : noSource(ns, pkt);
     pkt.src = src;
-    return "t" in first ? look(src) : first;
+    return "t" in first ? look(run, ns, pkt, src, oif, asked) : first;
   }
   if ("t" in first) return first;
   pkt.src = chooseSource(ns, first.r, first.hop, pkt.dst) ?? ip4(0);
   // ip_route_connect: once more with the source; it can only differ where rules or several next hops look at it.
   const again = opts.once !== true && (fib.customRules || first.r.route!.nexthops.length > 1);
-  return again ? look(pkt.src) : first;
+  return again ? look(run, ns, pkt, pkt.src, oif, asked) : first;
+}
+
+/** One lookup for a packet with this source, null for one that routing has yet to choose. */
+function look(run: Run, ns: Ns, pkt: Packet, src: Ip | null, oif: Device | null, asked: Device | null): Routed | Fate {
+  const fib = ns.fib(pkt.v);
+  const plain = oif === null ? fib.byDestination(pkt.dst) : null;
+  const flow = plain !== null && plain.only !== null ? null : flowFor(pkt, src, oif);
+  if (asked !== null && flow !== null) flow.ruleOif = asked;
+  const r = plain ?? fib.lookup(flow!);
+  if (r.unknown !== null) return unknownRoutes(ns, r.unknown);
+  if (r.error !== null && pkt.v === 4 && oif !== null) return onLink(oif, pkt.dst);
+  const hop = r.error === null ? hopOf(run, ns, r, flow) : null;
+  if (hop !== null && src !== null && strayLoopback(src, hop.dev)) return sendError(ns, pkt, { ...r, error: "EINVAL" });
+  return hop === null ? sendError(ns, pkt, r.error === null ? { ...r, error: "ENETUNREACH" } : r) : { r, hop };
 }
 
 function noSource(ns: Ns, pkt: Packet): Fate {
@@ -224,8 +226,7 @@ export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}):
   const routed = opts.routed ?? routeOut(run, ns, pkt, opts);
   if ("t" in routed) return routed;
   const { r } = routed;
-  let { hop } = routed;
-  let route = r.route!;
+  const { hop } = routed;
   opts.onRouted?.(pkt, routed);
   if (pkt.ttl === 0) pkt.ttl = defaultTtl(ns, pkt.v, hop.dev);
   if (hop.dev === opts.skbDev) {
@@ -251,27 +252,27 @@ export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}):
       because: { text: `${formatIp(pkt.dst)} is a broadcast address`, source: r.route!.source },
     };
   }
-  if (tooBig(pkt, hop.dev, route))
+  if (tooBig(pkt, hop.dev, r.route!))
     return {
       t: "send-error",
       disposition: "too-big",
       error: "EMSGSIZE",
       ns,
       pkt,
-      because: tooBigFor(pkt, hop.dev, route),
+      because: tooBigFor(pkt, hop.dev, r.route!),
     };
   pkt.nextHop = hop.gateway ?? pkt.dst;
-  const fate = runHook(run, ns, "output", pkt, { iif: null, oif: hop.dev }, () => {
-    const again = routeAgain(run, ns, pkt);
-    if ("t" in again) return again;
-    hop = again.hop;
-    route = again.r.route!;
-    return null;
-  });
+  // Rules may have something else sent meanwhile.
+  const others = run.rerouted;
+  run.rerouted = null;
+  const fate = runHook(run, ns, "output", pkt, null, hop.dev, null, reroute);
+  const last = run.rerouted ?? routed;
+  run.rerouted = others;
   if (fate !== null) return fate;
   // ip6_rt_init_dst: IPv6's routes forward whatever they are asked for; those of IPv4 that are for output discard what comes in by them.
-  if (pkt.v === 6 && route.type === "unicast") pkt.forwardedBy = { hop, route };
-  const out = finish(run, ns, opts.skbDev ?? null, pkt, hop, route === r.route ? null : route);
+  const route = last.r.route!;
+  if (pkt.v === 6 && route.type === "unicast") pkt.forwardedBy = { hop: last.hop, route };
+  const out = finish(run, ns, opts.skbDev ?? null, pkt, last.hop, last === routed ? null : route);
   return out === UNWANTED
     ? {
         t: "lost",
@@ -279,9 +280,20 @@ export function sendFrom(run: Run, ns: Ns, pkt: Packet, opts: SendOptions = {}):
         ns,
         pkt,
         local: false,
-        because: { text: `nobody takes the frame that leaves by ${hop.dev.name}`, source: hop.dev.link.source },
+        because: {
+          text: `nobody takes the frame that leaves by ${last.hop.dev.name}`,
+          source: last.hop.dev.link.source,
+        },
       }
     : out;
+}
+
+/** Routes again within OUTPUT, and leaves what it found in `run.rerouted`. */
+function reroute(run: Run, ns: Ns, pkt: Packet): Fate | null {
+  const again = routeAgain(run, ns, pkt);
+  if ("t" in again) return again;
+  run.rerouted = again;
+  return null;
 }
 
 /**

@@ -1,14 +1,16 @@
 /** Source validation of received IPv4 packets (fib_validate_source of net/ipv4/fib_frontend.c). */
+import type { Ip } from "../model/address.ts";
 import type { Device } from "./device.ts";
 import type { Ns } from "./ns.ts";
 import type { Packet } from "./packet.ts";
 
 export type SourceCheck = "ok" | "local-source" | "rp-filter" | { unknown: string };
 
-/** `oif`: device that the packet will leave by, null for local delivery. */
+/** Whether what came from `src` by `dev` may have. `oif`: device that the packet will leave by, null for local delivery. */
 export function validateSource(
   ns: Ns,
-  pkt: Pick<Packet, "src" | "dst" | "tos" | "mark" | "proto" | "sport" | "dport">,
+  src: Ip,
+  pkt: Pick<Packet, "dst" | "tos" | "mark" | "proto" | "sport" | "dport">,
   dev: Device,
   oif: Device | null,
 ): SourceCheck {
@@ -18,10 +20,10 @@ export function validateSource(
   const fib = ns.fib(4);
   if (rpf === 0 && (oif !== dev || !conf.sendRedirects)) {
     if (conf.acceptLocal) return "ok";
-    if (!fib.customLocalRoutes && !fib.customRules) return ns.owner(pkt.src) !== null ? "local-source" : "ok";
+    if (!fib.customLocalRoutes && !fib.customRules) return ns.owner(src) !== null ? "local-source" : "ok";
   }
   const flow = {
-    dst: pkt.src,
+    dst: src,
     src: pkt.dst,
     iif: oif,
     oif: null,

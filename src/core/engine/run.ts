@@ -5,9 +5,11 @@ import type { Changed, Step, StepKind } from "../model/walk.ts";
 import type { Connection } from "./connection.ts";
 import type { IpvsConnection } from "./ipvs.ts";
 import type { Device } from "./device.ts";
+import type { BridgePorts } from "./hooks.ts";
 import type { BaseChain, Hook, PolicyRef, RuleContext, RuleRef, RuleTrace } from "./netfilter/context.ts";
 import type { Ns } from "./ns.ts";
 import type { Oracle } from "./oracle.ts";
+import type { Routed } from "./output.ts";
 import type { Packet } from "./packet.ts";
 import { HookContext } from "./rule-services.ts";
 import type { World } from "./world.ts";
@@ -33,6 +35,8 @@ export class Run {
   /** Off while frames are tried out that may not be wanted where they go, and after the first packet of each direction. */
   recording: boolean;
   traversals = 0;
+  /** What a packet that is being sent was routed to again, within OUTPUT. */
+  rerouted: Routed | null = null;
   /** Requests for neighbours that go through a tunnel, within each other. */
   asking = 0;
   /** Confirmed connections that this run made or took over from the snapshot, oldest first. */
@@ -48,7 +52,7 @@ export class Run {
     this.steps = withSteps ? [] : null;
     this.recording = withSteps;
     this.allRules = allRules;
-    this.ctx = new HookContext(this, oracle, new StepTrace(this));
+    this.ctx = new HookContext(this, oracle, withSteps ? new StepTrace(this) : SILENT);
   }
 
   /** The rule context, filled for one hook. There is one for the whole run: hooks do not nest. */
@@ -56,23 +60,19 @@ export class Run {
     ns: Ns,
     hook: Hook,
     pkt: Packet,
-    devices: {
-      iif: Device | null;
-      oif: Device | null;
-      physIn?: Device | null;
-      physOut?: Device | null;
-      bridged?: boolean;
-    },
+    iif: Device | null,
+    oif: Device | null,
+    ports: BridgePorts | null,
   ): HookContext {
     const c = this.ctx;
     c.ns = ns;
     c.hook = hook;
     c.pkt = pkt;
-    c.iif = devices.iif;
-    c.oif = devices.oif;
-    c.physIn = devices.physIn ?? pkt.port;
-    c.physOut = devices.physOut ?? null;
-    c.bridged = devices.bridged ?? false;
+    c.iif = iif;
+    c.oif = oif;
+    c.physIn = ports?.in ?? pkt.port;
+    c.physOut = ports === null ? null : ports.out;
+    c.bridged = ports !== null;
     c.rejectWith = null;
     c.decidedBy = null;
     c.kernelDrop = null;

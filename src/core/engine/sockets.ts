@@ -31,6 +31,10 @@ export function findSocket(ns: Ns, pkt: Packet, dev: Device | null): Socket | nu
 
 /** Why an empty list of sockets can't be all: something runs here that listens. Null when it can. */
 export function doubtful(ns: Ns): string | null {
+  return ns.socketsDoubt === undefined ? (ns.socketsDoubt = doubtOf(ns)) : ns.socketsDoubt;
+}
+
+function doubtOf(ns: Ns): string | null {
   if (ns.model.sockets.length > 0) return null;
   const { cluster } = ns.world.snapshot;
   const id = ns.model.pod;

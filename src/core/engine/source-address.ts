@@ -26,7 +26,7 @@ export function inetSelectAddr(ns: Ns, dev: Device | null, dst: Ip | null, scope
   }
   // Addresses of other devices in the order of the device list, the loopback device first.
   for (const other of ns.devices) {
-    if (other.master?.link.kind.kind === "vrf") continue;
+    if (other.vrf !== null) continue;
     for (const a of other.addresses) {
       const s = scopeNumber(a.scope);
       if (a.ip.v === 4 && !a.secondary && s !== 253 && s <= scope) return a.ip;

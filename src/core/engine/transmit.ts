@@ -60,8 +60,7 @@ export function transmit(run: Run, dev: Device, pkt: Packet): FrameFate {
   const filtered = deviceHook(run, dev, "egress", pkt);
   if (filtered !== null) return filtered;
   if (dev.segment !== null) return toSegment(run, dev, dev.segment, pkt);
-  const kind = dev.link.kind;
-  switch (kind.kind) {
+  switch (dev.kind) {
     case "loopback":
       pkt.type = "host";
       // Nothing of conntrack hangs on a packet that belongs to no connection: PREROUTING looks for one again.
@@ -86,7 +85,7 @@ export function transmit(run: Run, dev: Device, pkt: Packet): FrameFate {
       return macvlanTransmit(run, dev, pkt);
     case "vlan":
       if (dev.lower === null) return unknown(dev, `the device below ${dev.name} was not recorded`);
-      pkt.vlan = kind.id;
+      if (dev.link.kind.kind === "vlan") pkt.vlan = dev.link.kind.id;
       return transmit(run, dev.lower, pkt);
     case "ipvlan":
       return ipvlanTransmit(run, dev, pkt);
@@ -133,14 +132,14 @@ export function receive(run: Run, dev: Device, pkt: Packet): FrameFate {
   const filtered = deviceHook(run, dev, "ingress", pkt);
   if (filtered !== null) return filtered;
   const mac = pkt.macDst;
-  if (pkt.vlan !== null && (dev.master === null || dev.master.link.kind.kind !== "bridge")) {
+  if (pkt.vlan !== null && (dev.master === null || dev.master.kind !== "bridge")) {
     const vlan = dev.uppers.find((u) => u.link.kind.kind === "vlan" && u.link.kind.id === pkt.vlan);
     if (vlan === undefined) return UNWANTED;
     pkt.vlan = null;
     return receive(run, vlan, pkt);
   }
   for (const up of dev.uppers) {
-    const kind = up.link.kind.kind;
+    const { kind } = up;
     if ((kind === "macvlan" || kind === "macvtap") && up.mac === mac)
       return up.up ? receive(run, up, pkt) : lost(up, pkt, `${up.name} is down`);
     if (kind === "ipvlan" && up.addresses.some((a) => a.ip.key === pkt.dst.key)) {
@@ -148,8 +147,8 @@ export function receive(run: Run, dev: Device, pkt: Packet): FrameFate {
       return ipReceive(run, up, pkt, false);
     }
   }
-  if (dev.master?.link.kind.kind === "bridge") return bridgeReceive(run, dev, classify(dev, pkt));
-  if (dev.master?.link.kind.kind === "bond") return receive(run, dev.master, pkt);
+  if (dev.master?.kind === "bridge") return bridgeReceive(run, dev, classify(dev, pkt));
+  if (dev.master?.kind === "bond") return receive(run, dev.master, pkt);
   classify(dev, pkt);
   if (pkt.type === "otherhost") return UNWANTED;
   return ipReceive(run, dev, pkt, false);
@@ -196,7 +195,7 @@ function toSegment(run: Run, dev: Device, segment: SegmentState, pkt: Packet): F
 
 /** Whether a frame that reaches a device may be for it, for one on top of it, or for its bridge. */
 function takesFrame(d: Device, mac: string | null): boolean {
-  if (mac === BROADCAST || d.mac === mac || d.master?.link.kind.kind === "bridge") return true;
+  if (mac === BROADCAST || d.mac === mac || d.master?.kind === "bridge") return true;
   return d.uppers.length > 0 && d.uppers.some((u) => u.mac === mac);
 }
 

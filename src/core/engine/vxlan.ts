@@ -18,11 +18,11 @@ const VXLAN_OVERHEAD_6 = 70;
 const ZEROS = "00:00:00:00:00:00";
 
 interface Remote {
-  ip: Ip;
-  port: number;
-  vni: number;
-  via: string | null;
-  source: Source | null;
+  readonly ip: Ip;
+  readonly port: number;
+  readonly vni: number;
+  readonly via: string | null;
+  readonly source: Source | null;
 }
 
 function remotes(dev: Device, mac: string): Remote[] {
@@ -39,8 +39,22 @@ function remotes(dev: Device, mac: string): Remote[] {
   return out;
 }
 
-/** The entry of a MAC that leads to a group of next hops; undefined when none does. */
-const groupOf = (dev: Device, mac: string): FdbEntry | undefined => dev.fdb.get(mac)?.find((e) => e.nhid !== undefined);
+/** What the forwarding table of a VXLAN device has for a MAC. */
+export interface VxlanEntry {
+  /** The entry that leads to a group of next hops; null when none does. */
+  readonly group: FdbEntry | null;
+  readonly remotes: readonly Remote[];
+}
+
+/** What the table has for `mac`: state only, found once for each. */
+function entryFor(dev: Device, mac: string): VxlanEntry {
+  const known = (dev.vteps ??= new Map()).get(mac);
+  if (known !== undefined) return known;
+  const group = dev.fdb.get(mac)?.find((e) => e.nhid !== undefined) ?? null;
+  const entry = { group, remotes: remotes(dev, mac) };
+  dev.vteps.set(mac, entry);
+  return entry;
+}
 
 /** vxlan_xmit. */
 export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
@@ -60,8 +74,10 @@ export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
       because: { text: `the forwarding table of ${ns.place} ${dev.name} is not known: ${missing}`, source: null },
     };
   const mac = pkt.macDst ?? ZEROS;
-  const group = groupOf(dev, mac) ?? groupOf(dev, ZEROS);
-  if (group !== undefined)
+  const entry = entryFor(dev, mac);
+  const others = entryFor(dev, ZEROS);
+  const group = entry.group ?? others.group;
+  if (group !== null)
     return {
       t: "inconclusive",
       because: {
@@ -71,10 +87,8 @@ export function vxlanTransmit(run: Run, dev: Device, pkt: Packet): FrameFate {
     };
   const learned = run.learnedVtep(dev, mac);
   let to =
-    learned === null
-      ? remotes(dev, mac)
-      : [{ ip: learned, port: kind.port, vni: kind.id ?? 0, via: null, source: null }];
-  if (to.length === 0) to = remotes(dev, ZEROS);
+    learned === null ? entry.remotes : [{ ip: learned, port: kind.port, vni: kind.id ?? 0, via: null, source: null }];
+  if (to.length === 0) to = others.remotes;
   const remote = to[0];
   if (remote === undefined) {
     // The L2MISS message goes to a daemon; this packet is dropped either way.
@@ -154,7 +168,7 @@ function bypass(run: Run, dev: Device, pkt: Packet, remote: Remote): FrameFate |
   if (run.recording) run.step(ns, pkt, "tunnel", text, remote.source);
   pkt.type = "host";
   const route = pkt.forwardedBy;
-  const fate = runHook(run, ns, "prerouting", pkt, { iif: to, oif: null });
+  const fate = runHook(run, ns, "prerouting", pkt, to, null);
   if (fate !== null) return fate;
   // ip6_forward: nothing where the machine does not forward at all.
   if (pkt.v === 6 && ns.sysctl("net.ipv6.conf.all.forwarding") !== 1) return lost;

@@ -2,7 +2,17 @@
 import type { NatRequest } from "./context.ts";
 import { IndexNode } from "./index.ts";
 import { NEXT } from "./program.ts";
-import type { ChainProgram, Effect, EvalState, Fork, Guard, RuleProgram, Test, WordTest } from "./program.ts";
+import type {
+  ChainProgram,
+  Effect,
+  EvalState,
+  Fork,
+  Guard,
+  RuleProgram,
+  Test,
+  VerdictOf,
+  WordTest,
+} from "./program.ts";
 import { firstMatchWeights } from "./shares.ts";
 
 /** Bits of `Entry.guards`: which conditions there are, and which of them are inverted. */
@@ -12,32 +22,43 @@ export const PROTO = 4;
 export const NOT_SRC = 8;
 export const NOT_DST = 16;
 export const NOT_PROTO = 32;
+export const CT_STATE = 64;
+export const MARK = 128;
+export const NOT_MARK = 256;
 
 /**
  * A rule, or several in a row that one choice decides. What every packet asks of it stands in the entry itself: with tens of
  * thousands of chains, each object that must be followed is one more that the processor's cache does not hold.
  */
 export class Entry {
-  /** The one to ask next; null at the end. */
-  next: Entry | null = null;
+  // In the order in which they are asked: what decides for most packets stands in the first cache lines.
+  /** As `next`, those left out that come to nothing (RuleProgram.vain). */
+  nextOfUse: Entry | null = null;
   readonly guards: number;
   /** The rules of a choice in order, else null; then the conditions are those that they share. */
   readonly members: readonly Entry[] | null;
+  readonly proto: number;
   readonly dst: number;
   readonly dstMask: number;
-  readonly tests: readonly Test[] | null;
-  /** What a match comes to, where that is one verdict and nothing else; NEXT: `nat`, `fork` or `effects` tell. */
-  readonly code: number;
-  /** Where a jump or goto of `code` leads; else null. */
-  readonly to: ChainProgram | null;
-  readonly proto: number;
-  /** Weights of [match, no match]; null when the tests alone decide. */
-  readonly chance: readonly number[] | null;
-  readonly nat: NatRequest | null;
-  readonly fork: Fork | null;
   readonly src: number;
   readonly srcMask: number;
+  readonly tests: readonly Test[] | null;
+  /** What a match comes to, where that is one verdict and nothing else; NEXT: `nat`, `verdicts`, `fork` or `effects` tell. */
+  readonly code: number;
+  readonly nat: NatRequest | null;
+  readonly verdicts: VerdictOf | null;
+  readonly fork: Fork | null;
+  /** Where a jump or goto of `code` leads; else null. */
+  readonly to: ChainProgram | null;
+  /** Weights of [match, no match]; null when the tests alone decide. */
+  readonly chance: readonly number[] | null;
+  readonly mark: number;
+  readonly markMask: number;
+  /** Bits of which one must be that of the packet's state. */
+  readonly ctState: number;
   readonly rule: RuleProgram;
+  /** The one to ask next; null at the end. */
+  next: Entry | null = null;
   readonly effects: readonly Effect[];
   /** A match does nothing at all. */
   readonly idle: boolean;
@@ -46,10 +67,16 @@ export class Entry {
 
   /** `like`: an entry that asks the same of every packet; its conditions are taken over. */
   constructor(rule: RuleProgram, members: readonly Entry[] | null, shares: readonly number[], like: Entry | null) {
-    const { src, dst, proto } = (like === null ? rule.guard : null) ?? NO_GUARD;
+    const { src, dst, proto, mark, ctState } = (like === null ? rule.guard : null) ?? NO_GUARD;
     const outright = members === null ? (rule.outright ?? null) : null;
     this.guards =
-      like === null ? bits(src, SRC, NOT_SRC) | bits(dst, DST, NOT_DST) | bits(proto, PROTO, NOT_PROTO) : like.guards;
+      like === null
+        ? bits(src, SRC, NOT_SRC) |
+          bits(dst, DST, NOT_DST) |
+          bits(proto, PROTO, NOT_PROTO) |
+          bits(mark, MARK, NOT_MARK) |
+          (ctState === undefined ? 0 : CT_STATE)
+        : like.guards;
     this.members = members;
     this.dst = like === null ? (dst?.word ?? 0) : like.dst;
     this.dstMask = like === null ? (dst?.mask ?? 0) : like.dstMask;
@@ -61,11 +88,16 @@ export class Entry {
     const told = members !== null || outright !== null;
     this.nat = told ? null : (rule.nat ?? null);
     this.fork = told || this.nat !== null ? null : (rule.fork?.() ?? null);
+    this.verdicts = told || this.nat !== null || this.fork !== null ? null : (rule.verdicts ?? null);
+    this.mark = like === null ? (mark?.word ?? 0) : like.mark;
+    this.markMask = like === null ? (mark?.mask ?? 0) : like.markMask;
+    this.ctState = like === null ? (ctState ?? 0) : like.ctState;
     this.src = like === null ? (src?.word ?? 0) : like.src;
     this.srcMask = like === null ? (src?.mask ?? 0) : like.srcMask;
     this.rule = rule;
-    this.effects = told || this.nat !== null || this.fork !== null ? NO_EFFECTS : rule.effects;
-    this.idle = !told && this.nat === null && this.fork === null && this.effects.length === 0;
+    const known = told || this.nat !== null || this.fork !== null || this.verdicts !== null;
+    this.effects = known ? NO_EFFECTS : rule.effects;
+    this.idle = !known && this.effects.length === 0;
     this.shares = shares;
   }
 }
@@ -98,6 +130,7 @@ export class ChainPlan {
     if (node === this.index) {
       this.flat = true;
       this.first = list[0] ?? null;
+      this.program.first = ofUse(list);
     }
     return list;
   }
@@ -106,6 +139,17 @@ export class ChainPlan {
   all(): readonly Entry[] {
     return (this.everything ??= layOut(this.program.rules()));
   }
+}
+
+/** The first of the entries that may come to something, linked to the others of them. */
+function ofUse(list: readonly Entry[]): Entry | null {
+  let next: Entry | null = null;
+  for (const entry of list.toReversed()) {
+    if (entry.members === null && entry.rule.vain?.() === true) continue;
+    entry.nextOfUse = next;
+    next = entry;
+  }
+  return next;
 }
 
 /** The chain's plan, made when it is first met. */

@@ -3,7 +3,7 @@ import type { Prefix } from "../../model/address.ts";
 import type { Changed } from "../../model/walk.ts";
 import type { Source } from "../../model/source.ts";
 import type { NatRequest, RuleContext, RuleRef } from "./context.ts";
-import type { ChainPlan } from "./plan.ts";
+import type { ChainPlan, Entry } from "./plan.ts";
 
 /** Three-valued: a test that can't be decided leaves its reason in `state.why`. */
 export const NO = 0;
@@ -63,11 +63,14 @@ export interface WordTest {
   readonly not: boolean;
 }
 
-/** Conditions of a rule that need no call to be asked: on the first word of an address, whole for IPv4, and on the protocol. */
+/** Conditions of a rule that need no call to be asked: on the first word of an address, whole for IPv4, on the protocol, the mark, and states of the connection. */
 export interface Guard {
   readonly src?: WordTest | undefined;
   readonly dst?: WordTest | undefined;
   readonly proto?: WordTest | undefined;
+  readonly mark?: WordTest | undefined;
+  /** Bits of NF_CT_STATE_BIT (ct-state.ts), of which one must (or none may) be the packet's. */
+  readonly ctState?: number | undefined;
 }
 
 /** A verdict that a rule gives whatever the packet. */
@@ -76,6 +79,9 @@ export interface Outright {
   /** Of a jump or goto; else null. */
   readonly chain: ChainProgram | null;
 }
+
+/** What a map of verdicts has for a packet: a verdict, null where the rule breaks, undefined where that is not known. */
+export type VerdictOf = (s: EvalState) => Outright | null | undefined;
 
 /** Chains by chance: way i with the chance weights[i] / sum. A null way: the rule breaks. */
 export interface Fork {
@@ -102,6 +108,13 @@ export interface RuleProgram extends RuleRef {
   readonly nat?: NatRequest | null;
   /** Likewise, where `effects` are a choice by chance among such verdicts. Made when it is asked for. */
   fork?(): Fork | null;
+  /** Likewise, where `effects` are one look at a map of verdicts. Absent or null: run them. */
+  readonly verdicts?: VerdictOf | null;
+  /**
+   * It comes to nothing for every packet that has changed no set itself, and asks nobody: no element is in its map, or in those of the
+   * chain that it jumps to. Absent: it may come to something.
+   */
+  vain?(): boolean;
   readonly keys: RuleKeys;
   /**
    * Equal for two rules of one chain whose tests say the same of every packet. Rules that follow each other and differ
@@ -112,6 +125,11 @@ export interface RuleProgram extends RuleRef {
 
 /** A chain whose rules are compiled when it is first met: most chains of a large ruleset never are. */
 export interface ChainProgram {
+  /**
+   * The runner's: the first rule of a chain of few, those that come to nothing left out; null when none is left. Undefined until the chain
+   * was met, and where it has many. First of all here: of most chains a packet needs no more than this.
+   */
+  first: Entry | null | undefined;
   readonly family: string;
   readonly table: string;
   readonly name: string;

@@ -5,7 +5,8 @@
 import type { Changed } from "../../model/walk.ts";
 import type { ChainVerdict, PolicyRef, RuleContext } from "./context.ts";
 import type { Packet } from "../packet.ts";
-import { DST, NOT_DST, NOT_PROTO, NOT_SRC, planOf, PROTO, SRC } from "./plan.ts";
+import { ctStateBit } from "./ct-state.ts";
+import { CT_STATE, DST, MARK, NOT_DST, NOT_MARK, NOT_PROTO, NOT_SRC, planOf, PROTO, SRC } from "./plan.ts";
 import type { ChainPlan, Entry } from "./plan.ts";
 import {
   ACCEPT,
@@ -24,7 +25,7 @@ import {
   UNSURE,
   YES,
 } from "./program.ts";
-import type { ChainProgram, EvalState, Test } from "./program.ts";
+import type { ChainProgram, EvalState, Test, VerdictOf } from "./program.ts";
 
 /**
  * Deeper than any ruleset that the kernel loads: nf_tables refuses more than NFT_JUMP_STACK_SIZE (16) and loops (nft_chain_validate),
@@ -49,7 +50,7 @@ export function runBaseChain(
   s.changed = null;
   s.decidedBy = null;
   s.rejectWith = null;
-  switch (walk(planOf(program), s, 0)) {
+  switch (walk(program, s, 0)) {
     case ACCEPT:
       return "accept";
     case DROP:
@@ -70,24 +71,29 @@ export function runBaseChain(
 }
 
 /** The chain's verdict; RETURN at its end or by a rule. */
-function walk(start: ChainPlan, s: EvalState, depth: number): number {
-  let plan = start;
-  if (depth > MAX_DEPTH) return endless(plan, s);
+function walk(start: ChainProgram, s: EvalState, depth: number): number {
+  let chain = start;
+  if (depth > MAX_DEPTH) return endless(chain, s);
   for (let gotos = 0; ; gotos++) {
-    if (gotos > MAX_GOTOS) return endless(plan, s);
+    if (gotos > MAX_GOTOS) return endless(chain, s);
+    const { first } = chain;
+    // Rules that come to nothing are asked only where someone looks, or where the packet has made something of them.
     const verdict =
-      s.quiet !== true && s.trace.wantsMisses
-        ? walkAll(plan.all()[0] ?? null, s, depth)
-        : plan.flat
-          ? walkAll(plan.first, s, depth)
-          : walkIndexed(plan, s, depth);
+      first !== undefined && s.quiet === true && s.pkt.setChanges.length === 0
+        ? walkOfUse(first, s, depth)
+        : walkPlan(planOf(chain), s, depth);
     if (verdict !== GOTO) return verdict;
-    plan = planOf(s.target!);
+    chain = s.target!;
   }
 }
 
-function endless(plan: ChainPlan, s: EvalState): number {
-  return s.oracle.unknown(`chain ${plan.program.name} jumps in a circle`, plan.program.source) ? ACCEPT : DROP;
+function walkPlan(plan: ChainPlan, s: EvalState, depth: number): number {
+  if (s.quiet !== true && s.trace.wantsMisses) return walkAll(plan.all()[0] ?? null, s, depth);
+  return plan.flat ? walkAll(plan.first, s, depth) : walkIndexed(plan, s, depth);
+}
+
+function endless(chain: ChainProgram, s: EvalState): number {
+  return s.oracle.unknown(`chain ${chain.name} jumps in a circle`, chain.source) ? ACCEPT : DROP;
 }
 
 function walkIndexed(plan: ChainPlan, s: EvalState, depth: number): number {
@@ -111,6 +117,16 @@ function walkIndexed(plan: ChainPlan, s: EvalState, depth: number): number {
   return RETURN;
 }
 
+/** Asks one entry after the other, but those that come to nothing; from where the packet changes a set, all. */
+function walkOfUse(first: Entry | null, s: EvalState, depth: number): number {
+  for (let entry = first; entry !== null; entry = entry.nextOfUse) {
+    const verdict = evaluate(entry, s, depth);
+    if (verdict !== NO && verdict !== NEXT_RULE) return verdict;
+    if (verdict === NEXT_RULE && s.pkt.setChanges.length > 0) return walkAll(entry.next, s, depth);
+  }
+  return RETURN;
+}
+
 /** Asks one entry after the other. */
 function walkAll(first: Entry | null, s: EvalState, depth: number): number {
   for (let entry = first; entry !== null; entry = entry.next) {
@@ -124,6 +140,9 @@ function walkAll(first: Entry | null, s: EvalState, depth: number): number {
 function passes(entry: Entry, pkt: Packet): boolean {
   const { guards } = entry;
   if (guards === 0) return true;
+  if ((guards & CT_STATE) !== 0 && (ctStateBit(pkt) & entry.ctState) === 0) return false;
+  if ((guards & MARK) !== 0 && (((pkt.mark ^ entry.mark) & entry.markMask) === 0) === ((guards & NOT_MARK) !== 0))
+    return false;
   if ((guards & PROTO) !== 0 && (pkt.proto === entry.proto) === ((guards & NOT_PROTO) !== 0)) return false;
   if ((guards & DST) !== 0 && (((pkt.dst.a ^ entry.dst) & entry.dstMask) === 0) === ((guards & NOT_DST) !== 0))
     return false;
@@ -206,6 +225,7 @@ function fire(entry: Entry, s: EvalState, depth: number): number {
     const changed = s.services.nat(s, entry.nat);
     return conclude(entry, s, depth, changed === null ? DROP : ACCEPT, changed);
   }
+  if (entry.verdicts !== null) return look(entry, entry.verdicts, s, depth);
   const { fork } = entry;
   if (fork === null) return apply(entry, s, depth);
   const way = fork.ways[fork.ways.length === 1 ? 0 : s.oracle.choose(fork.weights)]!;
@@ -215,6 +235,18 @@ function fire(entry: Entry, s: EvalState, depth: number): number {
   }
   s.target = way;
   return conclude(entry, s, depth, fork.code, null);
+}
+
+/** Gives the verdict that a map has for the packet. */
+function look(entry: Entry, verdicts: VerdictOf, s: EvalState, depth: number): number {
+  const verdict = verdicts(s);
+  if (verdict === undefined) return conclude(entry, s, depth, GIVE_UP, null);
+  if (verdict === null) {
+    miss(entry, s);
+    return NEXT_RULE;
+  }
+  s.target = verdict.chain;
+  return conclude(entry, s, depth, verdict.code, null);
 }
 
 /** Runs the effects of a matching rule. */
@@ -251,7 +283,7 @@ function conclude(entry: Entry, s: EvalState, depth: number, code: number, chang
       return NEXT_RULE;
     case JUMP: {
       if (s.quiet !== true) s.trace.rule(s, rule, `jump ${s.target!.name}`, changed);
-      const verdict = walk(planOf(s.target!), s, depth + 1);
+      const verdict = walk(s.target!, s, depth + 1);
       return verdict === RETURN ? NEXT_RULE : verdict;
     }
     case GOTO:

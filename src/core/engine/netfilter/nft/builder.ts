@@ -3,15 +3,24 @@ import type { NftJson } from "../../../model/nftables.ts";
 import type { Effect, Guard, RuleKeys, RuleProgram, Test } from "../program.ts";
 import { BREAK, MAYBE, NEXT, NO, YES } from "../program.ts";
 import type { RuleScope } from "./scope.ts";
+import { vmapEffect, type VerdictMap } from "./verdict.ts";
 
 type Random = NonNullable<RuleProgram["random"]>;
+
+type Sure = () => boolean;
+const ALWAYS: Sure = () => true;
+const NEVER: Sure = () => false;
 
 /** The part of a RuleProgram that statements make. */
 export interface RuleBody {
   readonly tests: readonly Test[];
+  /** Whether the rule matches or not is never in doubt, nor by chance. */
+  readonly sure: Sure;
   readonly guard: Guard;
   readonly random: Random | null;
   readonly effects: readonly Effect[];
+  /** Where `effects` are one look at a map of verdicts, that map. */
+  readonly map: VerdictMap | null;
   readonly keys: RuleKeys;
   testsKey(): string;
 }
@@ -21,8 +30,10 @@ type Placed = { readonly effect: Effect } | { readonly test: Test };
 
 export class RuleBuilder {
   private readonly tests: Test[] = [];
+  private readonly sure: Sure[] = [];
   private chance: Random | null = null;
   private readonly placed: Placed[] = [];
+  private map: VerdictMap | null = null;
   private readonly keys: RuleKeys = {};
   private readonly guard: Guard = {};
   /** What the tests say, for telling rules of equal tests. */
@@ -30,10 +41,13 @@ export class RuleBuilder {
 
   constructor(readonly scope: RuleScope) {}
 
-  /** A pure test. `keys` are necessary conditions that come with it; `said` is the statement; `guard` says the same as the test. */
-  test(test: Test, keys: RuleKeys, said: string | NftJson, guard: Guard | null = null): void {
+  /**
+   * A pure test. `keys` are necessary conditions that come with it; `said` is the statement; `guard` says the same as the test;
+   * `sure`: the test is never in doubt.
+   */
+  test(test: Test, keys: RuleKeys, said: string | NftJson, guard: Guard | null = null, sure: Sure = NEVER): void {
     this.dependencies();
-    this.own(test, keys, said, guard);
+    this.own(test, keys, said, guard, sure);
   }
 
   /** A test that asks the oracle itself. */
@@ -54,6 +68,11 @@ export class RuleBuilder {
     this.said.push(said);
   }
 
+  vmap(map: VerdictMap): void {
+    this.effect(vmapEffect(map));
+    this.map = map;
+  }
+
   effect(effect: Effect): void {
     this.dependencies();
     this.placed.push({ effect });
@@ -61,10 +80,10 @@ export class RuleBuilder {
 
   /** Conditions that compiling the statement brought up stand before it. */
   private dependencies(): void {
-    for (const need of this.scope.takeNeeds()) this.own(need.test, need.keys, need.name);
+    for (const need of this.scope.takeNeeds()) this.own(need.test, need.keys, need.name, null, ALWAYS);
   }
 
-  private own(test: Test, keys: RuleKeys, said: string | NftJson, guard: Guard | null = null): void {
+  private own(test: Test, keys: RuleKeys, said: string | NftJson, guard: Guard | null, sure: Sure): void {
     if (this.placed.length > 0) {
       // Behind a side effect it no longer keeps the whole rule from matching: no key for the index.
       this.placed.push({ test });
@@ -72,7 +91,11 @@ export class RuleBuilder {
     }
     const [field] = guard === null ? [] : Object.keys(guard);
     if (field !== undefined && !Object.hasOwn(this.guard, field)) Object.assign(this.guard, guard);
-    else this.tests.push(test);
+    else {
+      this.tests.push(test);
+      // What has a guard is known of every packet.
+      if (field === undefined) this.sure.push(sure);
+    }
     this.said.push(said);
     for (const [key, value] of Object.entries(keys)) {
       if (!Object.hasOwn(this.keys, key)) Object.assign(this.keys, { [key]: value });
@@ -84,7 +107,9 @@ export class RuleBuilder {
     const { tests, chance, keys, said, scope } = this;
     const last = this.placed.length - 1;
     const effects = this.placed.map((p, i) => ("effect" in p ? p.effect : asEffect(p.test, scope, i === last)));
-    return { tests, guard: this.guard, random: chance, effects, keys, testsKey: () => JSON.stringify(said) };
+    const map = effects.length === 1 && this.map !== null && !this.map.asks ? this.map : null;
+    const sure = chance === null ? () => this.sure.every((is) => is()) : NEVER;
+    return { sure, tests, guard: this.guard, random: chance, effects, map, keys, testsKey: () => JSON.stringify(said) };
   }
 }
 

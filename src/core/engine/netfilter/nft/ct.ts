@@ -1,6 +1,7 @@
 /** nft's `ct` expression (nft_ct_get_eval). */
 import type { Connection } from "../../connection.ts";
 import { ICMP, IPV6_ICMP } from "../../packet.ts";
+import { ctStateBit } from "../ct-state.ts";
 import type { EvalState } from "../program.ts";
 import { word } from "./json.ts";
 import type { NftObject } from "./json.ts";
@@ -9,25 +10,7 @@ import type { Expr, RuleScope } from "./scope.ts";
 import * as t from "./types.ts";
 import type { Load, Loaded } from "./value.ts";
 
-/** NF_CT_STATE_BIT(ctinfo); without a connection the packet is untracked or invalid. */
-function state(s: EvalState): number {
-  const { ctInfo, template } = s.pkt;
-  switch (ctInfo) {
-    case "new":
-      return 8;
-    case "established":
-      return 2;
-    case "related":
-      return 4;
-    case "untracked":
-      return 64;
-    case "invalid":
-      return 1;
-    case "none":
-      // A template counts as a connection: nft_ct_set_zone_eval, IP_CT_NEW.
-      return template ? 8 : 1;
-  }
-}
+const state: Load = (s) => ctStateBit(s.pkt);
 
 /** ct->status in bits of enum ip_conntrack_status. */
 function status(ct: Connection): number {
@@ -113,7 +96,7 @@ export function ctExpr(scope: RuleScope, body: NftObject): Expr {
   if (byTuple !== null) return byTuple;
   switch (key) {
     case "state":
-      return plain(t.CT_STATE, state);
+      return plain(t.CT_STATE, state, "ctState");
     case "status":
       return plain(
         t.CT_STATUS,

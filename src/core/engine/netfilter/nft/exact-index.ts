@@ -6,7 +6,7 @@ export interface KeyIndex {
   get(values: readonly Value[]): number;
 }
 
-/** Keys of one part. */
+/** Keys of one part that are text. */
 export class SingleIndex implements KeyIndex {
   private readonly byKey = new Map<Value, number>();
 
@@ -19,8 +19,8 @@ export class SingleIndex implements KeyIndex {
   }
 }
 
-/** Keys of several parts: open addressing, each slot an entry's number plus one and its words. Text parts go by number. */
-export class ConcatIndex implements KeyIndex {
+/** Keys of several parts, or of one that is a word: open addressing, each slot an entry's number plus one and its words. Text parts go by number. */
+export class WordIndex implements KeyIndex {
   private readonly width: number;
   private readonly mask: number;
   private readonly slots: Int32Array;
@@ -76,6 +76,21 @@ export class ConcatIndex implements KeyIndex {
       if (entry === 0) return -1;
       let i = 1;
       while (i < width && slots[slot + i] === this.wordOf(values[i - 1]!)) i++;
+      if (i === width) return entry - 1;
+    }
+  }
+
+  /** As `get`, of a key that is nothing but words: the first of `probe`. */
+  at(probe: Int32Array): number {
+    const { slots, width, mask } = this;
+    let hash = 0;
+    for (let i = 0; i < width - 1; i++) hash = mix(hash, probe[i]!);
+    for (let at = hash & mask; ; at = (at + 1) & mask) {
+      const slot = at * width;
+      const entry = slots[slot]!;
+      if (entry === 0) return -1;
+      let i = 1;
+      while (i < width && slots[slot + i] === probe[i - 1]) i++;
       if (i === width) return entry - 1;
     }
   }

@@ -111,5 +111,6 @@ function binary(scope: RuleScope, op: BitOp, body: NftJson, wanted: Wanted): Exp
     return out;
   };
   const load = typeof second === "number" ? byConstant : throughout;
-  return { type: leader.type, load, asks: parts.some((part) => part.asks), chance: null, key: null };
+  const expr: Expr = { type: leader.type, load, asks: parts.some((part) => part.asks), chance: null, key: null };
+  return op === "&" && leader.key === "mark" && typeof second === "number" ? { ...expr, markBits: second } : expr;
 }

@@ -81,11 +81,11 @@ export function fibExpr(body: NftObject, exists: boolean): Expr {
   return unknown(`fib ${result} is not modelled`, t.HOST_INTEGER);
 }
 
-/** nft_socket_eval: NFT_BREAK without a socket; `transparent` is inet_sk_transparent of it. */
+/** nft_socket_eval: NFT_BREAK without a socket, which may be bound to any address (xt_socket alone passes over these); `transparent` is inet_sk_transparent of it. */
 const transparent: Load = (s) => {
-  const any = s.services.socket(s, { transparent: false, nowildcard: false });
+  const any = s.services.socket(s, { transparent: false, nowildcard: true });
   if (any === false) return null;
-  const isTransparent = s.services.socket(s, { transparent: true, nowildcard: false });
+  const isTransparent = s.services.socket(s, { transparent: true, nowildcard: true });
   if (any === "unknown" || isTransparent === "unknown") {
     s.why = "whether a socket is there for the packet is not known";
     return undefined;
@@ -96,7 +96,7 @@ const transparent: Load = (s) => {
 const socketLost =
   (key: string): Load =>
   (s) => {
-    if (s.services.socket(s, { transparent: false, nowildcard: false }) === false) return null;
+    if (s.services.socket(s, { transparent: false, nowildcard: true }) === false) return null;
     s.why = `socket ${key} is not known`;
     return undefined;
   };

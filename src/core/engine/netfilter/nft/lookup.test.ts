@@ -5,7 +5,7 @@ import { formatIp, ip4, ip6, parseIp } from "../../../model/address.ts";
 import type { NftJson } from "../../../model/nftables.ts";
 import { TCP } from "../../packet.ts";
 import type { EvalState } from "../program.ts";
-import { ConcatIndex, SingleIndex } from "./exact-index.ts";
+import { WordIndex, SingleIndex } from "./exact-index.ts";
 import { concatBytes, jhash, registerBytes } from "./hash-key.ts";
 import { Lookup, MISS } from "./lookup.ts";
 import { BoxIndex, RangeIndex } from "./range-index.ts";
@@ -35,7 +35,7 @@ describe("indexes find what a search finds", () => {
     );
     fc.assert(
       fc.property(cases, ([parts, keys, wanted]) => {
-        const index = parts === 1 ? new SingleIndex(keys) : new ConcatIndex(keys, parts);
+        const index = parts === 1 ? new SingleIndex(keys) : new WordIndex(keys, parts);
         for (const want of [...wanted, ...keys]) {
           const naive = keys.findIndex((key) => key.every((v, i) => v === want[i]));
           expect(index.get(want)).toBe(naive);

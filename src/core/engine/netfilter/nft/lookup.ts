@@ -2,7 +2,7 @@
 import type { NftJson } from "../../../model/nftables.ts";
 import { TCP, UDP } from "../../packet.ts";
 import type { EvalState } from "../program.ts";
-import { ConcatIndex, SingleIndex } from "./exact-index.ts";
+import { SingleIndex, WordIndex } from "./exact-index.ts";
 import type { KeyIndex } from "./exact-index.ts";
 import { bareElement, under } from "./json.ts";
 import { BoxIndex, RangeIndex } from "./range-index.ts";
@@ -29,6 +29,8 @@ interface Elements {
   /** Elements that can't be read, which may be the one. */
   readonly vague: number;
   readonly index: KeyIndex;
+  /** The same, where all keys are words and all elements can be read. */
+  readonly table: WordIndex | null;
 }
 
 /** How many of a chance's values fall on an element; MISS collects those that fall on none. */
@@ -41,6 +43,35 @@ export interface Fall {
 export type Word = "src" | "dst" | "proto" | "dport" | null;
 
 const NO_WORDS: readonly Word[] = [];
+
+/** A key that holds nothing but words, as `probe` read it from the packet. */
+const PROBE = new Int32Array(16);
+
+/** Puts the words of a key into PROBE; false where one of them is none, or must be loaded. */
+function probe(s: EvalState, words: readonly Word[]): boolean {
+  const { pkt } = s;
+  if (pkt.v !== 4 || words.length === 0 || words.length > PROBE.length) return false;
+  for (let i = 0; i < words.length; i++) {
+    switch (words[i]!) {
+      case "dst":
+        PROBE[i] = pkt.dst.a;
+        break;
+      case "src":
+        PROBE[i] = pkt.src.a;
+        break;
+      case "proto":
+        PROBE[i] = pkt.proto;
+        break;
+      case "dport":
+        if ((pkt.proto !== TCP && pkt.proto !== UDP) || pkt.laterFragment) return false;
+        PROBE[i] = pkt.dport;
+        break;
+      default:
+        return false;
+    }
+  }
+  return true;
+}
 
 /** The words of a key's parts. `dport` is that of any transport, where there is one. */
 export function wordsOf(key: readonly Expr[]): readonly Word[] {
@@ -95,6 +126,11 @@ export class Lookup {
     return entries.length === 0 && vague === 0 && catchAll === MISS;
   }
 
+  /** All its elements can be read. */
+  get isReadable(): boolean {
+    return (this.built ??= this.build()).vague === 0;
+  }
+
   /** How many elements are listed. */
   get size(): number {
     return this.elements.length;
@@ -103,6 +139,11 @@ export class Lookup {
   /** The number of the element that the loaded key finds, or MISS, BREAKS or UNSURE. One `Load` for each part. */
   find(s: EvalState, loads: readonly Load[], words: readonly Word[] = NO_WORDS): number {
     const set = (this.built ??= this.build());
+    const { table } = set;
+    if (table !== null && (this.identity === null || s.pkt.setChanges.length === 0) && probe(s, words)) {
+      const at = table.at(PROBE);
+      return at >= 0 ? set.entries[at]! : set.catchAll;
+    }
     const { values } = this;
     let lost = false;
     let why = "";
@@ -200,14 +241,16 @@ export class Lookup {
     }
     const parts = this.types.length;
     const points = (): Value[][] => keys.map((key) => key.map((span) => span.lo));
+    const words = exact && keys.every((key) => key.every((span) => typeof span.lo === "number"));
     const index: KeyIndex = exact
-      ? parts === 1
-        ? new SingleIndex(points())
-        : new ConcatIndex(points(), parts)
+      ? words || parts > 1
+        ? new WordIndex(points(), parts)
+        : new SingleIndex(points())
       : parts === 1
         ? new RangeIndex(keys)
         : new BoxIndex(keys);
-    return { keys, entries, catchAll, vague, index };
+    const table = words && vague === 0 && index instanceof WordIndex ? index : null;
+    return { keys, entries, catchAll, vague, index, table };
   }
 
   private spans(key: NftJson): Interval[] | null {

@@ -11,6 +11,8 @@ export interface Mapping<T> {
   readonly get: (s: EvalState) => T | null | undefined;
   /** `get` asks the oracle. */
   readonly asks: boolean;
+  /** No element is in it, so that `get` finds none for any packet that has added none itself. */
+  readonly bare: () => boolean;
 }
 
 /** The set or map that `data` names (`@name`) or lists (`{"set": […]}`); null when it is not there. */
@@ -38,7 +40,7 @@ export function mapping<T>(scope: RuleScope, body: NftJson, decode: (json: NftJs
   if (lookup === null) {
     const why =
       typeof o?.["data"] === "string" ? `map ${o["data"]} is not in the snapshot` : "a map that can't be read";
-    return { get: (s) => notKnown(s, why), asks: false };
+    return { get: (s) => notKnown(s, why), asks: false, bare: () => false };
   }
   // By element; what can't be read is decoded again each time.
   const decoded: (T | undefined)[] = [];
@@ -62,7 +64,7 @@ export function mapping<T>(scope: RuleScope, body: NftJson, decode: (json: NftJs
     if (entry >= 0) return valueOf(s, entry);
     return entry === UNSURE ? undefined : null;
   };
-  return { get, asks };
+  return { get, asks, bare: () => !asks && lookup.isBare };
 }
 
 function notKnown(s: EvalState, why: string): undefined {
@@ -79,7 +81,7 @@ function drawn<T>(lookup: Lookup, key: Expr, valueOf: (s: EvalState, entry: numb
     const entry = ways.entries[ways.weights.length === 1 ? 0 : s.oracle.choose(ways.weights)]!;
     return entry === MISS || entry === BREAKS ? null : valueOf(s, entry);
   };
-  return { get, asks: true };
+  return { get, asks: true, bare: () => false };
 }
 
 /** For a map whose key is by chance: its different values with their weights, null for what finds none. Null when it is no such map. */

@@ -22,6 +22,8 @@ export interface Match {
   readonly keys: RuleKeys;
   /** It says no more than this; then `test` is not needed, once for each field. */
   readonly guard?: Guard | null;
+  /** Whether `test` says yes or no of every packet that has changed no set itself. Absent: it may not know. */
+  readonly sure?: () => boolean;
 }
 
 const decided = (test: Test, asks: boolean, keys: RuleKeys = {}): Match => ({ test, asks, random: null, keys });
@@ -68,11 +70,14 @@ function keyMatch(scope: RuleScope, op: string, key: readonly Expr[], right: Nft
   }
   const loads = key.map((part) => part.load);
   const words = wordsOf(key);
-  return decided((s) => {
+  const test: Test = (s) => {
     const entry = lookup.find(s, loads, words);
     if (entry >= 0) return hit;
     return entry === -1 ? miss : entry === UNSURE ? MAYBE : NO;
-  }, asks);
+  };
+  // Addresses and protocol are always known.
+  const known = words.every((w) => w === "src" || w === "dst" || w === "proto");
+  return { ...decided(test, asks), sure: () => known && lookup.isReadable };
 }
 
 /** The right side is read from the packet too. */
@@ -174,12 +179,18 @@ function chanceOf(hits: number, mod: number): Match {
   return { test: () => MAYBE, asks: true, random: { num: hits, den: mod }, keys: {} };
 }
 
-/** A comparison with a prefix of IPv4 addresses or with one protocol. */
+/** A comparison with a prefix of IPv4 addresses or with one protocol, or whether a connection is in one of some states. */
 function guardOf(left: Expr, op: string, span: Interval): Guard | null {
+  if (left.key === "ctState") return op === "in" && typeof span.lo === "number" ? { ctState: span.lo } : null;
   if (op !== "==" && op !== "!=" && op !== "in") return null;
   const not = op === "!=";
   if (left.key === "proto" && left.type.form === "number" && span.lo === span.hi && typeof span.lo === "number")
     return { proto: { word: span.lo, mask: -1, not } };
+  const bits = left.key === "mark" ? -1 : left.markBits;
+  if (bits !== undefined)
+    return typeof span.lo === "number" && span.lo === span.hi && (span.lo & ~bits) === 0
+      ? { mark: { word: span.lo, mask: bits, not } }
+      : null;
   if ((left.key !== "src" && left.key !== "dst") || left.type.form !== "ip4") return null;
   const prefix = t.intervalPrefix(left.type, span);
   return prefix === null ? null : { [left.key]: { word: prefix.ip.a, mask: maskWord(prefix.len, 0), not } };
@@ -203,6 +214,8 @@ function keysOf(left: Expr, span: Interval): RuleKeys {
     case "oif":
       // The empty name and `#N` stand for no device.
       return typeof point === "string" && point !== "" && !point.startsWith("#") ? { [key]: point } : {};
+    case "ctState":
+    case "mark":
     case null:
       return {};
   }

@@ -22,8 +22,8 @@ export interface TableScope {
   object(kind: string, name: string): NftJson | null;
 }
 
-/** A packet field that an index of rules can go by. */
-export type KeyField = keyof RuleKeys;
+/** A packet field that an index of rules, or a guard, can go by. */
+export type KeyField = keyof RuleKeys | "ctState" | "mark";
 
 /** A compiled expression. */
 export interface Expr {
@@ -35,6 +35,8 @@ export interface Expr {
   readonly chance: Chance | null;
   /** It is exactly this field of the packet. */
   readonly key: KeyField | null;
+  /** Bits of the mark that it is, where it is nothing but these. */
+  readonly markBits?: number;
   /** It is the destination port of whatever transport the packet has. */
   readonly port?: "dport";
 }

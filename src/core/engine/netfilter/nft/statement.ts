@@ -12,7 +12,7 @@ import { rejectEffect } from "./reject.ts";
 import { maybe } from "./scope.ts";
 import type { RuleScope } from "./scope.ts";
 import { setEffect } from "./set-statement.ts";
-import { verdictEffect, vmapEffect } from "./verdict.ts";
+import { verdictEffect, verdictMap } from "./verdict.ts";
 
 /** Adds a statement, `{"kind": …}`, to the rule. What is not modelled may do anything, and says so. */
 export function addStatement(rule: RuleBuilder, json: NftJson): void {
@@ -24,7 +24,9 @@ export function addStatement(rule: RuleBuilder, json: NftJson): void {
     case "match": {
       const match = compileMatch(scope, body);
       if (match.random !== null) return rule.random(match.random, json);
-      return match.asks ? rule.askingTest(match.test) : rule.test(match.test, match.keys, json, match.guard ?? null);
+      return match.asks
+        ? rule.askingTest(match.test)
+        : rule.test(match.test, match.keys, json, match.guard, match.sure);
     }
     case "limit":
     case "quota":
@@ -50,7 +52,7 @@ export function addStatement(rule: RuleBuilder, json: NftJson): void {
     case "goto":
       return rule.effect(verdictEffect(scope, json) ?? unmodelled(tag));
     case "vmap":
-      return rule.effect(vmapEffect(scope, body));
+      return rule.vmap(verdictMap(scope, body));
     case "mangle": {
       const effect = mangleEffect(scope, body);
       if (effect !== null) rule.effect(effect);

@@ -201,7 +201,8 @@ describe("chance", () => {
     const { compiled } = load(ruleset("ip", { c: [[match(numgen(10), right, op), match(meta("mark"), 1), DROP]] }));
     const rule = compiled.chains.get("c")!.rules()[0]!;
     expect(rule.random).toEqual({ num, den: 10 });
-    expect(rule.tests.length).toBe(1);
+    // The comparison of the mark stands before the chance, as a guard.
+    expect([rule.tests.length, rule.guard]).toEqual([0, { mark: { word: 1, mask: -1, not: false } }]);
   });
 
   test("meta random, sets of values, certain outcomes", () => {

@@ -2,7 +2,8 @@
 import { nftJsonText, ruleText } from "../../../model/nft-text.ts";
 import type { NftChain, NftJson, NftRule, NftSet, NftTable } from "../../../model/nftables.ts";
 import type { Source } from "../../../model/source.ts";
-import type { ChainProgram, RuleProgram } from "../program.ts";
+import type { ChainProgram, Outright, RuleProgram } from "../program.ts";
+import { JUMP } from "../program.ts";
 import { RuleBuilder } from "./builder.ts";
 import { Lookup } from "./lookup.ts";
 import { constantNat } from "./nat.ts";
@@ -75,6 +76,8 @@ class Table implements TableScope {
   readonly family: NftTable["family"];
   readonly name: string;
   readonly chains = new Map<string, ChainProgram>();
+  /** Whether the rules of a chain all come to nothing, as far as anyone asked. */
+  readonly vain = new Map<ChainProgram, boolean>();
   private readonly sets: Map<string, NftSet>;
   private readonly lookups = new Map<string, Lookup>();
 
@@ -115,15 +118,30 @@ class Table implements TableScope {
   }
 }
 
+/** A jump to a chain whose rules all come to nothing. */
+function leadsNowhere(scope: Table, outright: Outright | null): boolean {
+  const to = outright !== null && outright.code === JUMP ? outright.chain : null;
+  if (to === null) return false;
+  let vain = scope.vain.get(to);
+  if (vain === undefined) {
+    // A chain that leads to itself, which no kernel holds, is asked.
+    scope.vain.set(to, false);
+    vain = to.rules().every((rule) => rule.vain?.() === true);
+    scope.vain.set(to, vain);
+  }
+  return vain;
+}
+
 function chainProgram(scope: Table, chain: NftChain, opts: CompileOptions): ChainProgram {
   let rules: readonly RuleProgram[] | null = null;
   return {
+    // These two are named here so that they have their places in the object itself.
+    first: undefined,
+    plan: undefined,
     family: scope.family,
     table: scope.name,
     name: chain.name,
     source: chain.source,
-    // Named here so that it has its place in the object itself.
-    plan: undefined,
     rules: () => (rules ??= chain.rules.map((rule, index) => ruleProgram(scope, chain.name, rule, index, opts))),
   };
 }
@@ -132,7 +150,8 @@ function ruleProgram(scope: Table, chain: string, rule: NftRule, index: number, 
   const builder = new RuleBuilder(new RuleScope(scope, rule.source));
   for (const statement of rule.expr) addStatement(builder, statement);
   const source = rule.source;
-  const body = builder.finish();
+  const { map, sure, ...body } = builder.finish();
+  const outright = outrightVerdict(builder.scope, rule.expr, body.effects.length);
   return {
     family: scope.family,
     table: scope.name,
@@ -142,7 +161,9 @@ function ruleProgram(scope: Table, chain: string, rule: NftRule, index: number, 
     ...body,
     nat: body.effects.length === 1 ? constantNat(rule.expr.at(-1) ?? null) : null,
     fork: () => vmapFork(new RuleScope(scope, source), rule.expr, body.effects.length),
-    outright: outrightVerdict(builder.scope, rule.expr, body.effects.length),
+    outright,
+    verdicts: map === null ? null : map.verdicts,
+    vain: () => (map === null ? leadsNowhere(scope, outright) : map.bare()) && sure(),
     text: () => (source.file.endsWith(".json") ? nftJsonText(rule.expr) : ruleText(opts.textOf(source))),
   };
 }

@@ -1,15 +1,12 @@
 /** Verdicts, as statements and as values of maps (nft_immediate.c, nft_lookup.c). */
 import type { NftJson } from "../../../model/nftables.ts";
-import type { ChainProgram, Effect, EvalState, Fork, Outright } from "../program.ts";
+import type { ChainProgram, Effect, EvalState, Fork, Outright, VerdictOf } from "../program.ts";
 import { ACCEPT, BREAK, DROP, GOTO, JUMP, NEXT, RETURN, UNSURE } from "../program.ts";
 import { objectOf, tagged, word } from "./json.ts";
 import { chances, mapping } from "./map.ts";
 import type { RuleScope } from "./scope.ts";
 
-interface Verdict {
-  readonly code: number;
-  /** Of a jump or goto; null when the chain is not in the snapshot. */
-  readonly chain: ChainProgram | null;
+interface Verdict extends Outright {
   readonly name: string;
 }
 
@@ -60,13 +57,35 @@ export function outrightVerdict(scope: RuleScope, statements: readonly NftJson[]
   return (v.code === JUMP || v.code === GOTO) && v.chain === null ? null : { code: v.code, chain: v.chain };
 }
 
+/** A map of verdicts. */
+export interface VerdictMap {
+  readonly verdicts: VerdictOf;
+  /** `verdicts` asks the oracle. */
+  readonly asks: boolean;
+  /** None can be found in it, but what the packet itself has added. */
+  readonly bare: () => boolean;
+}
+
 /** `{"vmap": {"key": …, "data": …}}`: without an element for the key the rule breaks. */
-export function vmapEffect(scope: RuleScope, body: NftJson): Effect {
+export function verdictMap(scope: RuleScope, body: NftJson): VerdictMap {
   const map = mapping(scope, body, (json) => verdictOf(scope, json));
-  return (s) => {
+  const verdicts: VerdictOf = (s) => {
     const v = map.get(s);
+    if (v === null || v === undefined || v.chain !== null || (v.code !== JUMP && v.code !== GOTO)) return v;
+    s.why = `chain ${v.name} is not in the snapshot`;
+    return undefined;
+  };
+  return { verdicts, asks: map.asks, bare: map.bare };
+}
+
+/** Such a statement. */
+export function vmapEffect({ verdicts }: VerdictMap): Effect {
+  return (s) => {
+    const v = verdicts(s);
     if (v === null) return BREAK;
-    return v === undefined ? UNSURE : give(s, v);
+    if (v === undefined) return UNSURE;
+    s.target = v.chain;
+    return v.code;
   };
 }
 

@@ -2,7 +2,7 @@
 import type { Source } from "../../../model/source.ts";
 import type { XtChain, XtMatch, XtRule, XtRuleset, XtTable } from "../../../model/xtables.ts";
 import type { SetTable } from "../ipset/sets.ts";
-import type { ChainPlan } from "../plan.ts";
+import type { ChainPlan, Entry } from "../plan.ts";
 import type { NatRequest } from "../context.ts";
 import { CommonRules } from "./common-rules.ts";
 import { ACCEPT, DROP, GOTO, JUMP, RETURN } from "../program.ts";
@@ -72,21 +72,23 @@ export class XtTableProgram implements XtEnv {
 }
 
 export class XtChainProgram implements ChainProgram {
+  first: Entry | null | undefined;
+  plan: ChainPlan | undefined;
   readonly family: string;
   readonly table: string;
   readonly name: string;
   readonly source: Source;
-  plan: ChainPlan | undefined;
   private readonly env: XtEnv;
   private readonly model: XtChain;
   private compiled: readonly XtRuleProgram[] | null;
 
   constructor(env: XtEnv, model: XtChain) {
+    this.first = undefined;
+    this.plan = undefined;
     this.family = env.family;
     this.table = env.table;
     this.name = model.name;
     this.source = { file: env.file, line: model.line };
-    this.plan = undefined;
     this.env = env;
     this.model = model;
     this.compiled = null;
