@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { resolve as resolvePath } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { RawEntry } from "./entries.ts";
 import type { Probe, ServerSpec } from "./world.ts";
 
 export interface Job {
@@ -115,9 +116,17 @@ export class Agent {
   serve(servers: (ServerSpec & { ns: string })[]): Promise<string | null> {
     return this.#ask({ op: "serve", servers });
   }
-  /** Sends all probes at once; stops after `quiet` seconds without an event, or `limit` seconds. */
-  probes(probes: (Omit<Probe, "ns"> & { ns: string })[], quiet: number, limit: number): Promise<RawResult[]> {
-    return this.#ask({ op: "probes", probes, quiet, limit });
+  /**
+   * Sends all probes at once; stops after `quiet` seconds without an event, or `limit` seconds. With `entries` also what connection
+   * tracking then holds, by namespace.
+   */
+  probes(
+    probes: (Omit<Probe, "ns"> & { ns: string })[],
+    quiet: number,
+    limit: number,
+    entries = false,
+  ): Promise<{ results: RawResult[]; entries: Record<string, RawEntry[]> }> {
+    return this.#ask({ op: "probes", probes, quiet, limit, entries });
   }
   /** Empties connection tracking and route exceptions everywhere. */
   forget(): Promise<void> {

@@ -5,37 +5,49 @@
 import { type MessagePort, Worker } from "node:worker_threads";
 import type { Answer, Question } from "../src/core/model/walk.ts";
 import type { Files } from "./collect.ts";
-import { load } from "./engine.ts";
+import { ask } from "../src/core/engine/walk.ts";
+import type { World } from "../src/core/engine/world.ts";
+import { type Left, leavesBehind, open } from "./engine.ts";
 
 /** An answer with its time in milliseconds, or what went wrong instead. */
-export type Answered = { answer: Answer; ms: number } | { error: string };
+export type Answered = { answer: Answer; ms: number; left: Left[] | null } | { error: string };
+
+/** What to add to an answer: the steps of each outcome; the entries that connection tracking is left with. */
+export interface Wanted {
+  steps?: boolean;
+  entries?: boolean;
+}
 
 export interface Answerer {
   /** Answers questions about one snapshot, in order. A snapshot that cannot be read is the error of each. */
-  ask(files: Files, questions: Question[], steps: boolean): Promise<Answered[]>;
+  ask(files: Files, questions: Question[], wanted: Wanted): Promise<Answered[]>;
   close(): void;
 }
 
 interface Request {
   files: Files;
   questions: Question[];
-  steps: boolean;
+  wanted: Wanted;
 }
 
 const text = (e: unknown): string => (e instanceof Error ? (e.stack ?? e.message) : String(e));
 
-function answerAll({ files, questions, steps }: Request): Answered[] {
-  let ask: ReturnType<typeof load>;
+/** Packets that go in circles by chance have more: these answers are inconclusive, and not worth ten seconds. */
+const MAX_WAYS = 1000;
+
+function answerAll({ files, questions, wanted }: Request): Answered[] {
+  let world: World;
   try {
-    ask = load(files);
+    world = open(files);
   } catch (e) {
     return questions.map(() => ({ error: text(e) }));
   }
   return questions.map((q) => {
     const start = performance.now();
     try {
-      const answer = ask(q, steps);
-      return { answer, ms: performance.now() - start };
+      const answer = ask(world, q, { steps: wanted.steps === true, maxWays: MAX_WAYS });
+      const ms = performance.now() - start;
+      return { answer, ms, left: wanted.entries === true ? leavesBehind(world, q) : null };
     } catch (e) {
       return { error: text(e) };
     }
@@ -44,7 +56,7 @@ function answerAll({ files, questions, steps }: Request): Answered[] {
 
 /** Answers here and now. */
 export const inProcess: Answerer = {
-  ask: async (files, questions, steps) => answerAll({ files, questions, steps }),
+  ask: async (files, questions, wanted) => answerAll({ files, questions, wanted }),
   close: () => {},
 };
 
@@ -54,8 +66,8 @@ export function serveAnswers(port: MessagePort): void {
 }
 
 /** Seconds for all questions of a batch; a single one that takes longer than ALONE is a failure. */
-const TOGETHER = 25;
-const ALONE = 5;
+const TOGETHER = 60;
+const ALONE = 30;
 
 /** Answers in threads that run the module `entry`, which calls serveAnswers there. */
 export class ThreadAnswerer implements Answerer {
@@ -66,13 +78,15 @@ export class ThreadAnswerer implements Answerer {
     this.#entry = entry;
   }
 
-  async ask(files: Files, questions: Question[], steps: boolean): Promise<Answered[]> {
-    const all = await this.#once({ files, questions, steps }, TOGETHER);
+  async ask(files: Files, questions: Question[], wanted: Wanted): Promise<Answered[]> {
+    const all = await this.#once({ files, questions, wanted }, TOGETHER);
     if (all !== null) return all;
     const out: Answered[] = [];
     for (const q of questions)
       out.push(
-        ...((await this.#once({ files, questions: [q], steps }, ALONE)) ?? [{ error: `takes longer than ${ALONE} s` }]),
+        ...((await this.#once({ files, questions: [q], wanted }, ALONE)) ?? [
+          { error: `takes longer than ${ALONE} s` },
+        ]),
       );
     return out;
   }

@@ -13,9 +13,29 @@ import { serveAnswers, ThreadAnswerer } from "./answerer.ts";
 import { type KernelCase, writeCase } from "./case-file.ts";
 import { question } from "./compare.ts";
 import { CASES_PER_WORLD } from "./generate/index.ts";
-import { type Failure, type Tally, describe, brokenWorld, emptyTally, group, runWorld } from "./pipeline.ts";
+import {
+  type Failure,
+  type Tally,
+  describe,
+  addFailure,
+  brokenWorld,
+  emptyTally,
+  group,
+  runWorld,
+} from "./pipeline.ts";
+import { Progress } from "./progress.ts";
 import { reproduce, shrink } from "./shrink.ts";
 import { cannotRun } from "./requirements.ts";
+
+/** After so many worlds a pipeline gets a new process and a new thread. */
+const WORLDS_PER_AGENT = 100;
+
+function renewed(agents: Agent[], old: Agent): Agent {
+  old.close();
+  const agent = new Agent();
+  agents.splice(agents.indexOf(old), 1, agent);
+  return agent;
+}
 
 const ERROR_COST = "/proc/sys/net/ipv4/route/error_cost";
 
@@ -45,9 +65,11 @@ const USAGE = `usage: npm run fuzz -- [--cases N] [--seed S] [--jobs J] [--case 
   --cases N          how many cases, 5000 unless told       --seed S    which ones; the same seed gives the same cases
   --jobs J           worlds at once, 3 unless told          --case S:I  the world of one case, as a report names it
   --only A,B         only these features                    --without A,B   all but these
-  --trace SHARE      rules compared in this share of batches, 0.1 unless told
+  --trace SHARE      rules compared in this share of batches, 0.25 unless told
   --shrink K         how many kinds of failure to make small   --like REGEXP   only kinds that match
   --keep FOLDER      where small cases are written          --verbose   progress, and cases whose rules differ
+  --from N           begins with that case of the seed, to go on where a run ended
+  --log FILE         a line for every 10,000 cases is added to it (JSON)   --until-failure   ends with the first case that differs
 Exit status: 0 when nothing differs, 1 when something does, 2 when it was asked wrongly.`;
 
 function options(): ReturnType<typeof parse> | string {
@@ -74,6 +96,9 @@ function parse() {
       shrink: { type: "string" },
       like: { type: "string" },
       trace: { type: "string" },
+      from: { type: "string" },
+      log: { type: "string" },
+      "until-failure": { type: "boolean" },
       verbose: { type: "boolean" },
     },
   });
@@ -97,7 +122,7 @@ async function main(): Promise<number> {
   };
   let seed = integer(values.seed, 1, "seed");
   let cases = integer(values.cases, 5000, "cases");
-  let from = 0;
+  let from = Math.floor(integer(values.from, 0, "from") / CASES_PER_WORLD);
   let wanted: number | null = null;
   if (values.case !== undefined) {
     const m = /^(\d+):(\d+)$/.exec(values.case);
@@ -119,22 +144,29 @@ async function main(): Promise<number> {
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);
   const start = performance.now();
+  const progress = values.log === undefined ? null : new Progress(values.log, seed, start);
   await withoutErrorCost(async () => {
     let next = from;
     const one = async (): Promise<void> => {
       let agent = new Agent();
       const answerer = new ThreadAnswerer(fileURLToPath(import.meta.url));
       agents.push(agent);
-      while (next < from + worlds) {
+      for (let done = 1; next < from + worlds; done++) {
+        if (values["until-failure"] === true && tally.failed > 0) break;
         const n = next++;
         try {
-          await runWorld(agent, answerer, n, { seed, filter, traceShare: Number(values.trace ?? 0.1) }, tally);
+          await runWorld(agent, answerer, n, { seed, filter, traceShare: Number(values.trace ?? 0.25) }, tally);
         } catch (e) {
           // The agent is of no use any more; what went wrong is a failure, and the next world gets a new one.
-          tally.failures.push(brokenWorld(n, e));
-          agent.close();
-          agents.splice(agents.indexOf(agent), 1, (agent = new Agent()));
+          addFailure(tally, brokenWorld(n, e));
+          agent = renewed(agents, agent);
         }
+        // What a process gathers over hours is thrown away with it.
+        if (done % WORLDS_PER_AGENT === 0) {
+          agent = renewed(agents, agent);
+          answerer.close();
+        }
+        progress?.worlds(next - from, tally);
         if (values.verbose)
           console.log(
             `world ${n} done after ${((performance.now() - start) / 1000).toFixed(1)} s; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`,
@@ -153,14 +185,17 @@ async function main(): Promise<number> {
       verbose: values.verbose === true || wanted !== null,
     });
     const known = [...tally.inconclusive.values()].reduce((a, b) => a + b, 0);
-    const total = tally.passed + tally.failures.length + known;
+    const failed = wanted === null ? tally.failed : tally.failures.length;
+    for (const a of tally.anew) console.log(`agreed when built anew: ${a}`);
+    const total = tally.passed + failed + known;
     console.log(
-      `seed ${seed}, ${total} cases in ${seconds.toFixed(1)} s: ${(total / seconds).toFixed(0)} cases/s, ${jobs} jobs; rules compared for ${tally.traced}; ${tally.unsteady} agreed at the second look; ${known} inconclusive (${((100 * known) / Math.max(1, total)).toFixed(2)} %); ${tally.refused} lines refused; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`,
+      `seed ${seed}, ${total} cases in ${seconds.toFixed(1)} s: ${(total / seconds).toFixed(0)} cases/s, ${jobs} jobs; rules compared for ${tally.traced}, entries for ${tally.listed}; ${tally.unsteady} agreed at the second look, ${tally.anew.length} when built anew; ${known} inconclusive (${((100 * known) / Math.max(1, total)).toFixed(2)} %); ${tally.refused} lines refused; slowest walk ${tally.slowest.ms.toFixed(0)} ms (${seed}:${tally.slowest.index})`,
     );
   });
   for (const a of agents) a.close();
-  console.log(`${tally.passed} passed, ${tally.failures.length} failed`);
-  return tally.failures.length === 0 ? 0 : 1;
+  const failed = wanted === null ? tally.failed : tally.failures.length;
+  console.log(`${tally.passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
 }
 
 async function report(
@@ -178,7 +213,7 @@ async function report(
     for (const f of list.slice(0, o.verbose ? 5 : 1)) console.log(describe(f, o.seed));
   }
   for (const [, list] of sorted.filter(([name]) => o.like.test(name)).slice(0, o.shrinks)) {
-    const f = list.find((x) => x.kind === "verdict");
+    const f = list.find((x) => x.kind === "verdict" || x.kind === "entries");
     if (f) await keepSmall(f, agent, o);
     else if (o.verbose && list[0]!.observed) keepWhole(list[0]!, o);
   }

@@ -3,6 +3,7 @@ import type { Agent } from "./agent.ts";
 import { applyRuleset, applyWorld, type Refusal } from "./apply.ts";
 import { collectRules, collectWorld, type Files } from "./collect.ts";
 import { observed } from "./compare.ts";
+import { type Entry, entriesOf } from "./entries.ts";
 import type { Observed, Probe, Ruleset, World } from "./world.ts";
 
 /** Seconds without an event after which silent probes count as timed out, and the most that a batch may take. */
@@ -50,11 +51,29 @@ export class Scene {
 
   /** Sends probes at once. `patient`: takes no delay of a busy machine for a timeout. */
   async send(probes: readonly Probe[], patient = false): Promise<Observed[]> {
+    return (await this.#probe(probes, patient, false)).seen;
+  }
+
+  /** The same, with what connection tracking holds at the end. */
+  sendAndList(probes: readonly Probe[], patient = false): Promise<{ seen: Observed[]; entries: Entry[] }> {
+    return this.#probe(probes, patient, true);
+  }
+
+  async #probe(
+    probes: readonly Probe[],
+    patient: boolean,
+    list: boolean,
+  ): Promise<{ seen: Observed[]; entries: Entry[] }> {
+    const { namespaces } = this.world;
     const raw = await this.agent.probes(
-      probes.map((p) => ({ ...p, ns: this.world.namespaces[p.ns]! })),
+      probes.map((p) => ({ ...p, ns: namespaces[p.ns]! })),
       patient ? PATIENT_QUIET : QUIET,
       patient ? PATIENT_LIMIT : LIMIT,
+      list,
     );
-    return raw.map((r) => observed(r, this.world.namespaces));
+    return {
+      seen: raw.results.map((r) => observed(r, namespaces)),
+      entries: namespaces.flatMap((name, ns) => entriesOf(ns, raw.entries[name] ?? [])),
+    };
   }
 }

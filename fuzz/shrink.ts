@@ -3,12 +3,15 @@ import type { Answer } from "../src/core/model/walk.ts";
 import type { Agent } from "./agent.ts";
 import type { Files } from "./collect.ts";
 import { compare, question } from "./compare.ts";
-import { load } from "./engine.ts";
+import { ask } from "../src/core/engine/walk.ts";
+import { type Left, leavesBehind, open } from "./engine.ts";
+import { type Entry, entriesDiffer, PROTO } from "./entries.ts";
 import { Scene } from "./scene.ts";
-import type { Item, Observed, Probe, RuleItem, World } from "./world.ts";
+import type { Item, Observed, Probe, RuleItem, Ruleset, World } from "./world.ts";
 
 /** A case as it came out of one try. */
 export interface Reproduced {
+  kind: "verdict" | "entries";
   world: World;
   rules: RuleItem[];
   probe: Probe;
@@ -29,18 +32,45 @@ export async function reproduce(
   const scene = await Scene.build(agent, world);
   const ruleset = { items: [...rules] };
   await scene.rules(ruleset);
-  const [o] = await scene.send([probe], patient);
-  const answer = load(scene.files)(question(probe));
-  const c = compare(answer, o!);
-  return c.kind === "differs"
-    ? { world, rules: ruleset.items, probe, observed: o!, answer, files: scene.files, why: c.why }
-    : null;
+  const { seen, entries } = await scene.sendAndList([probe], patient);
+  const o = seen[0]!;
+  const loaded = open(scene.files);
+  const answer = ask(loaded, question(probe));
+  const c = compare(answer, o);
+  const found = { world, rules: ruleset.items, probe, observed: o, answer, files: scene.files };
+  if (c.kind === "differs") return { ...found, kind: "verdict", why: c.why };
+  if (c.kind !== "same") return null;
+  const left = leavesBehind(loaded, question(probe));
+  const why = left === null ? null : unlike(left, o, entries, probe, ruleset);
+  return why === null ? null : { ...found, kind: "entries", why };
+}
+
+/** Rules after which a connection's mark is that of its latest packet: how many a TCP conversation has, a walk does not say. */
+const COPIES = /save-mark|ct mark set (?!\d)|xor-mark|set-xmark/;
+
+/** How the kernel's entries differ from what every way of the walk leaves that ends like this; null when one agrees. */
+export function unlike(
+  left: readonly Left[],
+  o: Observed,
+  entries: readonly Entry[],
+  p: Probe,
+  ruleset: Ruleset,
+): string | null {
+  const ways = left.filter((w) => w.client === o.client);
+  const how = {
+    proto: PROTO[p.proto](p.family),
+    port: p.sport,
+    all: o.client === "answered",
+    marks: p.proto !== "tcp" || !ruleset.items.some((i) => "text" in i && COPIES.test(i.text)),
+  };
+  const all = ways.map((w) => entriesDiffer(entries, w.entries, how));
+  return all.includes(null) ? null : (all[0] ?? null);
 }
 
 /** What must stay the same while a case shrinks, so that it does not turn into another one. */
-export function signature(r: Pick<Reproduced, "observed" | "answer">): string {
+export function signature(r: Pick<Reproduced, "kind" | "observed" | "answer">): string {
   const told = [...new Set(r.answer.outcomes.map((o) => `${o.client}/${o.disposition}`))].sort();
-  return `${r.observed.client} ${r.observed.delivered ? "delivered " : ""}≠ ${told.join(",")}`;
+  return `${r.kind} ${r.observed.client} ${r.observed.delivered ? "delivered " : ""}≠ ${told.join(",")}`;
 }
 
 /**

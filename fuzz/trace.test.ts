@@ -54,12 +54,20 @@ test("a packet is known by its ports at every base chain, whatever its identifie
       transport: SYN.replace("5002", "5010"),
     },
   ];
-  expect(packetsOf(events, probe, NFT)).toEqual([
+  expect(packetsOf(events, probe, NFT)).toMatchObject([
     {
       reply: false,
       met: [
-        { family: "inet", table: "t", chain: "c", rule: 0, verdict: "continue" },
-        { family: "inet", table: "t", chain: "c", rule: 1, verdict: "accept" },
+        {
+          family: "inet",
+          table: "t",
+          chain: "c",
+          rule: 0,
+          verdict: "continue",
+          mark: 0,
+          header: { src: "10.0.0.1", dst: "10.0.0.2", sport: 30000, dport: 80 },
+        },
+        { family: "inet", table: "t", chain: "c", rule: 1, verdict: "accept", mark: 0 },
       ],
     },
   ]);

@@ -2,7 +2,8 @@
 import type { Step } from "../src/core/model/walk.ts";
 import type { Agent, TraceEvent } from "./agent.ts";
 import type { Files } from "./collect.ts";
-import type { Probe, World } from "./world.ts";
+import { Follower, type Header, headerDiffers, headerOf } from "./headers.ts";
+import type { Probe, Seen, World } from "./world.ts";
 
 const TABLE = "kwtrace";
 const ON = `add table inet ${TABLE}
@@ -39,10 +40,16 @@ export interface Met {
   /** Place of the rule in its chain from 0; −1 for the policy. */
   rule: number;
   verdict: string;
+  /** The kernel's words for the rule. */
+  text?: string;
+  /** The packet's mark after it; absent where it is not known. */
+  mark?: number;
+  /** Its addresses and ports, as the first event of a base chain has them. */
+  header?: Header;
 }
 
-/** Rule handles to their place in their chain, of one namespace's `nft -a list ruleset`. */
-export function handles(nftText: string): Map<string, number> {
+/** Rule handles to their place in their chain, of one namespace's `nft -a list ruleset`. `texts` gets the rules' words. */
+export function handles(nftText: string, texts: Map<string, string> = new Map()): Map<string, number> {
   const out = new Map<string, number>();
   let table = "";
   let chain: string | null = null;
@@ -57,7 +64,9 @@ export function handles(nftText: string): Map<string, number> {
     } else if (line.startsWith("\t}")) chain = null;
     else if (chain !== null && line.startsWith("\t\t")) {
       const h = /# handle (\d+)$/.exec(line);
-      if (h && !line.startsWith("\t\ttype ")) out.set(`${table} ${chain} ${h[1]}`, n++);
+      if (!h || line.startsWith("\t\ttype ")) continue;
+      texts.set(`${table} ${chain} ${h[1]}`, line);
+      out.set(`${table} ${chain} ${h[1]}`, n++);
     }
   }
   return out;
@@ -65,7 +74,8 @@ export function handles(nftText: string): Map<string, number> {
 
 /** What the packets of one probe met in one namespace: a list for each packet, forward ones first. */
 export function packetsOf(events: TraceEvent[], probe: Probe, nftText: string): { reply: boolean; met: Met[] }[] {
-  const places = handles(nftText);
+  const texts = new Map<string, string>();
+  const places = handles(nftText, texts);
   const current = new Map<string, { met: Met[] } | null>();
   const packets = new Map<string, { reply: boolean; met: Met[] }>();
   for (const e of events) {
@@ -80,6 +90,10 @@ export function packetsOf(events: TraceEvent[], probe: Probe, nftText: string): 
     const p = current.get(e.id);
     if (!p) continue;
     if (e.table === TABLE) continue;
+    const looks = {
+      mark: e.mark ?? 0,
+      ...(e.net && e.transport ? { header: headerOf(e.net, e.transport) } : {}),
+    };
     if (e.type === "policy")
       p.met.push({
         family: e.family,
@@ -87,16 +101,20 @@ export function packetsOf(events: TraceEvent[], probe: Probe, nftText: string): 
         chain: e.chain ?? "",
         rule: -1,
         verdict: e.policy ?? e.verdict ?? "",
+        ...looks,
       });
     else if (e.handle !== undefined) {
       const rule = places.get(`${e.family} ${e.table} ${e.chain} ${e.handle}`);
       if (rule === undefined) continue;
+      const words = texts.get(`${e.family} ${e.table} ${e.chain} ${e.handle}`);
       p.met.push({
         family: e.family,
         table: e.table ?? "",
         chain: e.chain ?? "",
         rule,
         verdict: e.verdict === "jump" || e.verdict === "goto" ? `${e.verdict} ${e.to}` : (e.verdict ?? ""),
+        ...(words === undefined ? {} : { text: words }),
+        ...looks,
       });
     }
   }
@@ -127,6 +145,7 @@ export function metBy(
   direction: "forward" | "reply",
   layer: number,
   files: Files,
+  looks: ReadonlyMap<Step, Pick<Met, "mark" | "header">> = new Map(),
 ): Met[] {
   const index = new Map<string, Map<number, number>>();
   const out: Met[] = [];
@@ -141,7 +160,24 @@ export function metBy(
       chain: s.chain ?? "",
       rule: s.kind === "policy" ? -1 : ruleIndex(file, s.source?.line ?? 0, files, index),
       verdict: s.verdict === "reject" ? "drop" : (s.verdict ?? ""),
+      ...looks.get(s),
     });
+  }
+  return out;
+}
+
+/** What the packet looked like at each step of a walk without tunnels. */
+export function looksOf(
+  steps: readonly Step[],
+  probe: Probe,
+  server: Seen | null,
+): Map<Step, Pick<Met, "mark" | "header">> {
+  const out = new Map<Step, Pick<Met, "mark" | "header">>();
+  if (steps.some((s) => s.layer > 0)) return out;
+  const follower = new Follower(probe, server);
+  for (const s of steps) {
+    const { header, mark } = follower.take(s);
+    out.set(s, { header, ...(mark === null ? {} : { mark }) });
   }
   return out;
 }
@@ -171,6 +207,38 @@ function ruleIndex(file: string, line: number, files: Files, cache: Map<string, 
   return lines.get(line) ?? -2;
 }
 
+/** Rules that a walk need not show: they only count, and whether they match nobody can tell from a snapshot. */
+const UNTOLD = /sk[ug]id|length|tcp option|maxseg|socket|helper|xt match/;
+
+/** A source port that may have been drawn at random: from then on the packet is not known by it. */
+const REDRAWN = /snat|masquerade|netmap|random/i;
+
+/**
+ * As firstDifference, but for what cannot be compared: copies that bridges make of a packet that gets lost, rules without effect
+ * of which a walk does not know, and what comes after the packet's source port has been rewritten.
+ */
+export function difference(
+  kernel: readonly Met[],
+  walk: readonly Met[],
+  { lost, redrawn }: { lost: boolean; redrawn: boolean },
+): string | null {
+  if (lost && walk.length === 0) return null;
+  const text = (m: Met): string => `${m.family} ${m.table} ${m.chain} ${m.rule} ${m.verdict}`;
+  const there: Met[] = [];
+  for (const m of kernel) {
+    const next = walk[there.length];
+    const untold = m.verdict === "continue" && UNTOLD.test(m.text ?? "");
+    if (untold && (next === undefined || text(next) !== text(m))) continue;
+    there.push(m);
+  }
+  return firstDifference(there, redrawn ? walk.slice(0, there.length) : walk);
+}
+
+/** Whether some step may have moved the packet to a source port drawn at random. */
+export function isRedrawn(steps: readonly Step[]): boolean {
+  return steps.some((s) => s.kind === "rule" && s.verdict === "accept" && REDRAWN.test(s.text));
+}
+
 /** Null when both met the same; else the first place where they part. */
 export function firstDifference(kernel: readonly Met[], walk: readonly Met[]): string | null {
   const text = (m: Met | undefined): string =>
@@ -178,6 +246,11 @@ export function firstDifference(kernel: readonly Met[], walk: readonly Met[]): s
   for (let i = 0; i < Math.max(kernel.length, walk.length); i++) {
     if (text(kernel[i]) !== text(walk[i]))
       return `step ${i}: the kernel met ${text(kernel[i])}, the walk ${text(walk[i])}`;
+    const [there, told] = [kernel[i]!, walk[i]!];
+    if (there.mark !== undefined && told.mark !== undefined && there.mark !== told.mark)
+      return `step ${i}: ${text(there)}: the kernel's mark is ${there.mark}, the walk's ${told.mark}`;
+    const other = there.header && told.header ? headerDiffers(there.header, told.header) : null;
+    if (other !== null) return `step ${i}: ${text(there)}: the kernel's packet has ${other}`;
   }
   return null;
 }

@@ -19,6 +19,7 @@ await build({
   bundle: true,
   platform: "node",
   format: "esm",
+  loader: { ".sh": "text", ".awk": "text" },
   packages: "external",
   sourcemap: "inline",
   logLevel: "error",

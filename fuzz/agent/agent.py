@@ -7,7 +7,7 @@ removes all of it when this process ends, however it ends. It never enters a nam
 """
 import ctypes, json, os, select, signal, sys, traceback
 
-import probe, trace
+import conntrack, probe, trace
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
@@ -157,15 +157,21 @@ class Agent:
         self.leave()
         return None
 
-    def probes(self, probes, quiet, limit):
-        """Sends all probes at once; see probe.py."""
+    def probes(self, probes, quiet, limit, entries):
+        """Sends all probes at once; see probe.py. `entries`: answers what connection tracking holds of them, by namespace, before any socket is closed."""
         watch = probe.Watch(self.servers)
         for i, p in enumerate(probes):
             self.enter(p["ns"])
             watch.send(i, p)
         self.leave()
         watch.wait(quiet, limit)
-        return watch.finish()
+        held = {}
+        if entries:
+            for ns in self.fds:
+                self.enter(ns)
+                held[ns] = conntrack.entries()
+            self.leave()
+        return {"results": watch.finish(), "entries": held}
 
     # --- state between rulesets
 
@@ -173,7 +179,7 @@ class Agent:
         """Empties connection tracking and the route exceptions that earlier probes left behind."""
         for ns in self.fds:
             self.enter(ns)
-            trace.flush_conntrack()
+            conntrack.flush()
             for family in ("ipv4", "ipv6"):
                 try:
                     with open(f"/proc/sys/net/{family}/route/flush", "w") as f:
@@ -212,7 +218,7 @@ class Agent:
         if op == "serve":
             return self.serve(q["servers"])
         if op == "probes":
-            return self.probes(q["probes"], q["quiet"], q["limit"])
+            return self.probes(q["probes"], q["quiet"], q["limit"], q.get("entries", False))
         if op == "forget":
             return self.forget()
         if op == "trace-on":

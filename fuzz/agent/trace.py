@@ -1,21 +1,14 @@
-"""Netlink: nft's packet trace (NFNLGRP_NFTRACE) and emptying of connection tracking."""
+"""Netlink: nft's packet trace (NFNLGRP_NFTRACE)."""
 import socket, struct
 
+from nl import attributes
+
 NETLINK_NETFILTER, SOL_NETLINK, ADD_MEMBERSHIP, NFNLGRP_NFTRACE = 12, 270, 1, 9
-CT_DELETE, NLM_F_REQUEST, NLM_F_ACK = (1 << 8) | 2, 1, 4
 # include/uapi/linux/netfilter/nf_tables.h, enum nft_trace_attributes
 TABLE, CHAIN, RULE_HANDLE, TYPE, VERDICT, ID, LL, NETWORK, TRANSPORT, IIF, IIFTYPE, OIF, OIFTYPE, MARK, NFPROTO, POLICY = range(1, 17)
 FAMILIES = {1: "inet", 2: "ip", 5: "netdev", 7: "bridge", 10: "ip6"}
 TYPES = {1: "policy", 2: "return", 3: "rule"}
 CODES = {0: "drop", 1: "accept", 2: "stolen", 3: "queue", 4: "repeat", -1: "continue", -2: "break", -3: "jump", -4: "goto", -5: "return"}
-
-
-def flush_conntrack():
-    """ctnetlink_del_conntrack without a tuple: every entry of this namespace, both families."""
-    s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
-    s.send(struct.pack("=IHHIIBBH", 20, CT_DELETE, NLM_F_REQUEST | NLM_F_ACK, 1, 0, 0, 0, 0))
-    s.recv(4096)
-    s.close()
 
 
 def listen():
@@ -24,17 +17,6 @@ def listen():
     s.bind((0, 0))
     s.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, NFNLGRP_NFTRACE)
     return s
-
-
-def attributes(data):
-    out, at = {}, 0
-    while at + 4 <= len(data):
-        size, kind = struct.unpack_from("=HH", data, at)
-        if size < 4:
-            break
-        out[kind & 0x3FFF] = data[at + 4 : at + size]
-        at += (size + 3) & ~3
-    return out
 
 
 def drain(s):

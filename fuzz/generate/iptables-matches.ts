@@ -52,6 +52,15 @@ type Maker = (p: Place, r: Rng) => MatchText | null;
 export const MATCHES: readonly (readonly [number, string, Maker])[] = [
   [6, "src", (p, r) => ({ text: `${bang(r)}-s ${somewhere(p)}` })],
   [6, "dst", (p, r) => ({ text: `${bang(r)}-d ${somewhere(p)}` })],
+  [
+    0.5,
+    "mask",
+    (p, r) => {
+      const ip = r.maybe(allAddresses(p.plan, p.family));
+      const mask = p.family === 4 ? r.pick(["255.0.255.0", "0.0.0.255"]) : r.pick(["ffff::ffff", "::ffff:ffff"]);
+      return ip === undefined ? null : { text: `${bang(r)}${r.pick(["-s", "-d"])} ${ip}/${mask}` };
+    },
+  ],
   [3, "in", (p, r) => (INSIDE.includes(p.hook) ? { text: `${bang(r)}-i ${device(p, r)}` } : null)],
   [3, "out", (p, r) => (OUTSIDE.includes(p.hook) ? { text: `${bang(r)}-o ${device(p, r)}` } : null)],
   [
@@ -128,7 +137,7 @@ export const MATCHES: readonly (readonly [number, string, Maker])[] = [
           }
         : null,
   ],
-  [1, "physdev", (p, r) => physdev(p, r)],
+  [3, "physdev", (p, r) => physdev(p, r)],
   [
     0.7,
     "mac",
@@ -303,6 +312,7 @@ function set(p: Place, r: Rng): MatchText | null {
 function physdev(p: Place, r: Rng): MatchText | null {
   const ports = p.plan.devices.filter((d) => d.ns === p.ns && d.kind === "port");
   const port = r.maybe(ports)?.dev ?? "p+";
+  if (ports.length === 0 && r.chance(0.7)) return null;
   const makers: string[] = [];
   if (INSIDE.includes(p.hook)) makers.push(`--physdev-in ${r.pick([port, "p+"])}`, "--physdev-is-in");
   if (p.hook === "FORWARD")
@@ -312,7 +322,13 @@ function physdev(p: Place, r: Rng): MatchText | null {
       "--physdev-is-out",
       "--physdev-is-bridged",
     );
-  if (p.hook === "POSTROUTING") makers.push("--physdev-is-bridged", `--physdev-is-bridged --physdev-out ${port}`);
+  if (p.hook === "POSTROUTING")
+    makers.push(
+      `--physdev-in ${port}`,
+      "--physdev-is-in",
+      "--physdev-is-bridged",
+      `--physdev-is-bridged --physdev-out ${port}`,
+    );
   const words = r.maybe(makers);
   return words ? { text: `-m physdev ${bang(r)}${words}` } : null;
 }

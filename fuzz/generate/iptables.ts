@@ -269,7 +269,7 @@ function connmark(p: Place, r: Rng): string {
     `--restore-mark`,
     `--save-mark --nfmask 0xff --ctmask 0xff`,
     `--restore-mark --nfmask 0xffff --ctmask 0xff`,
-    `--set-xmark ${v}/0xff`,
+    `--set-xmark ${v & 0xff}/0xff`,
     `--or-mark ${v}`,
   ]);
 }

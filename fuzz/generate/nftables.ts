@@ -411,6 +411,14 @@ const STATEMENTS: readonly (readonly [number, string, Statement])[] = [
       p.type === "filter" && (p.hook === "prerouting" || p.hook === "output") && p.priority < -200 ? "notrack" : null,
   ],
   [
+    0.6,
+    "ct-zone",
+    (p, r) =>
+      p.type === "filter" && (p.hook === "prerouting" || p.hook === "output") && p.priority < -200
+        ? `ct ${r.pick(["", "", "original ", "reply "])}zone set ${r.int(1, 3)}`
+        : null,
+  ],
+  [
     0.8,
     "ttl",
     (p, r) =>

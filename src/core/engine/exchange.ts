@@ -262,7 +262,12 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
   }
   // icmpv6_echo_reply: by rules for the device that the request came by.
   const asked = a.proto === IPV6_ICMP ? pkt.cameBy : null;
-  const back = sendFrom(run, ns, reply, { fixedSource: reply.src, oif: bound, asked }) as Fate;
+  const back = sendFrom(run, ns, reply, {
+    fixedSource: reply.src,
+    oif: bound,
+    asked,
+    anySource: pkt.tproxied !== null,
+  }) as Fate;
   const failure = backAt(a, who, back);
   if (failure !== null) return failure;
   if (a.proto === TCP) {
@@ -375,7 +380,11 @@ function talk(
     back.uid = uid;
     back.exactLength = false;
     if (a.size !== null) back.length = there.length;
-    return backAt(a, who, sendFrom(run, server, back, { fixedSource: seen.dst, oif: bound }) as Fate);
+    return backAt(
+      a,
+      who,
+      sendFrom(run, server, back, { fixedSource: seen.dst, oif: bound, anySource: seen.tproxied !== null }) as Fate,
+    );
   });
 }
 

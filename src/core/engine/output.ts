@@ -24,6 +24,8 @@ export interface SendOptions {
   fixedSource?: Ip | null;
   /** Tunnel device that made the packet, which POSTROUTING sees as its incoming device. */
   skbDev?: Device | null;
+  /** The source may be anybody's: transparent sockets, and RSTs in another's name. */
+  anySource?: boolean;
   /** Called once the source is settled, before any rule has seen the packet. */
   onRouted?: (pkt: Packet, routed: Routed) => void;
   /** One lookup, however the source comes about: the kernel's own packets (icmp_route_lookup), and sockets that are not connected. */
@@ -149,12 +151,25 @@ function onLink(dev: Device, dst: Ip): Routed {
   return { r: { error: null, route, rule: null, unknown: null, only: hop }, hop };
 }
 
+function isForeign(ns: Ns, ip: Ip): boolean {
+  const fib = ns.fib(4);
+  return fib.unknown === null && ns.owner(ip) === null && fib.inLocalTable(ip)?.type !== "local";
+}
+
 /** Looks the route up as connect() does: once to learn the source, once more with it. */
 function routeOut(run: Run, ns: Ns, pkt: Packet, opts: SendOptions): Routed | Fate {
   const fib = ns.fib(pkt.v);
   const asked = opts.asked ?? null;
   const oif = opts.oif ?? (asked !== null && needsDevice(pkt.dst) ? asked : null);
   const fixed = opts.fixedSource ?? null;
+  // ip_route_output_key_hash_rcu: a source is an address of this machine (__ip_dev_find), but with FLOWI_FLAG_ANYSRC.
+  if (pkt.v === 4 && fixed !== null && opts.anySource !== true && isForeign(ns, fixed)) {
+    const because = {
+      text: `${formatIp(fixed)}, which it would come from, is no address of ${ns.place}`,
+      source: null,
+    };
+    return { t: "send-error", disposition: "no-route", error: "EINVAL", ns, pkt, because };
+  }
   const first = look(run, ns, pkt, fixed, oif, asked);
   if (fixed !== null || ("t" in first && first.t === "inconclusive")) return first;
   if (pkt.v === 6) {

@@ -89,7 +89,7 @@ export function sendReset(run: Run, ns: Ns, pkt: Packet, port: Device | null): F
   const r = resetTo(pkt);
   r.mark = reflectedMark(ns, pkt);
   attach(r, pkt);
-  if (port === null) return sendFrom(run, ns, r, { fixedSource: pkt.dst });
+  if (port === null) return sendFrom(run, ns, r, { fixedSource: pkt.dst, anySource: true });
   const routed = routeAgain(run, ns, r);
   if ("t" in routed) return routed;
   r.ttl = defaultTtl(ns, r.v, routed.hop.dev);
