@@ -119,7 +119,12 @@ export function diff(snapshot: Snapshot, options: DiffOptions = {}): Diff {
     }
     const pairs = vethPeers(machine);
     for (const ns of namespaces) {
-      const peerOf = (link: Link): string | undefined => pairs.get(`${ns.place} ${link.name}`);
+      // A pair within one namespace names its other end (cilium_host and cilium_net).
+      const peerOf = (link: Link): string | undefined =>
+        pairs.get(`${ns.place} ${link.name}`) ??
+        (link.kind.kind === "veth" && link.peerNetnsId === null && link.lower !== null
+          ? `${ns.place} ${link.lower}`
+          : undefined);
       compareNamespace(ns, byPlace.get(ns.place) ?? [], peerOf, (source) => snapshot.line(source), tally);
       byPlace.delete(ns.place);
     }

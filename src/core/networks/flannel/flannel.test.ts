@@ -148,7 +148,8 @@ describe("VXLAN", () => {
         attributes: expect.objectContaining({ learning: true, proxy: true, l2miss: true }) as unknown,
       }),
     ]);
-    expect(states(claims, "fdb")).toEqual([]);
+    // A peer's entry may be there or not.
+    expect(claims.filter(({ kind, optional }) => kind === "fdb" && optional !== true)).toEqual([]);
   });
 });
 

@@ -44,8 +44,17 @@ export function vxlanL3Miss(settings: FlannelSettings, family: FlannelFamily, ho
   ];
 }
 
-/** 2014: the device learns, answers for neighbours and asks for FDB entries too; everything else comes with the first packet. */
+/**
+ * 2014: the device learns, answers for neighbours and asks for FDB entries too; everything else comes with the first packet, so that
+ * a peer's entry may be there or not.
+ */
 export function vxlanL2Miss(settings: FlannelSettings, family: FlannelFamily): Claim[] {
   const { network } = family;
-  return family.family === 4 && network !== null ? device(settings, family, network.len, true) : [];
+  if (family.family !== 4 || network === null) return [];
+  const peers = family.peers.flatMap(({ lease }): Claim[] => {
+    if (lease.vtepMac === null) return [];
+    const state = { dev: vxlanName(family), mac: lease.vtepMac, dst: lease.publicIP, master: null };
+    return [{ owner: "flannel", at: settings.place, kind: "fdb", state, optional: true }];
+  });
+  return [...device(settings, family, network.len, true), ...peers];
 }

@@ -36,6 +36,16 @@ export interface Rendering {
   machines: RenderedMachine[];
   /** Devices of hosts under devices of other namespaces, by the latter's `PLACE NAME`: a macvlan or ipvlan does not tell. */
   beneath: ReadonlyMap<string, string>;
+  /** What it was computed from, with all that was filled in; absent for hosts without a cluster. */
+  from?: RenderedFrom;
+}
+
+/** What a rendering was computed from. */
+export interface RenderedFrom {
+  site: Site;
+  /** With what the control plane and the network's own controllers would have written. */
+  objects: readonly WrittenObject[];
+  started: Started;
 }
 
 /** Choices that objects do not make. */
@@ -94,7 +104,7 @@ export function rendererOf(
     modes,
     render(written, options) {
       const { objects, started, networks, files, notes, beneath } = planOf(written, options);
-      const { site, described } = siteFromObjects(objects, started);
+      const { site, described, objects: filled } = siteFromObjects(objects, started);
       const on = nodesOf(site).flatMap((machine): OnMachine[] => {
         const own = described.find((each) => each.name === machine.name);
         return own === undefined ? [] : [{ site, machine, described: own }];
@@ -106,6 +116,7 @@ export function rendererOf(
         notes: on.flatMap((each) => notes?.(each) ?? []),
         machines: on.map((each) => renderedMachine(each.described)),
         beneath: new Map(on.flatMap((each) => beneath?.(each) ?? [])),
+        from: { site, objects: filled, started },
       };
     },
   };

@@ -12,6 +12,8 @@ export interface PaperSite {
   site: Site;
   /** In the order of the site's machines. */
   described: readonly Described[];
+  /** The objects, with what the control plane would have written. */
+  objects: readonly WrittenObject[];
 }
 
 /**
@@ -37,6 +39,7 @@ export function siteFromObjects(written: readonly WrittenObject[], started: Star
   ];
   return {
     described,
+    objects,
     site: {
       cluster,
       machines: described.map((each) => machineOf(each, nodes.get(each.name) ?? null, cluster, files, started)),
