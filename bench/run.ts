@@ -1,5 +1,5 @@
 /**
- * The benchmark: `npm run bench -- [--quick] [--doctor] [-o json]`. What it measures, and how, is in README.md beside this file.
+ * The benchmark: `npm run bench -- [--quick] [--doctor] [--lab] [-o json]`. What it measures, and how, is in README.md beside this file.
  * Nothing is asserted: it prints figures and ratios, and exits 0 whatever they are.
  */
 import { execFileSync } from "node:child_process";
@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { doctorOnce, measureDoctor, type DoctorFigures } from "./doctor.ts";
 import type { ClusterSize } from "./generate/cluster.ts";
 import { kernelUnavailable, measureKernel, type KernelFigures } from "./kernel.ts";
+import { measureLabs, type LabFigures } from "./lab.ts";
 import { loadOnce, measureLoading, type LoadFigures } from "./loading.ts";
 import { median, type Quantiles } from "./stats.ts";
 import { measureWalks, type WalkFigures } from "./walks.ts";
@@ -174,7 +175,16 @@ function printDoctor(figures: readonly DoctorFigures[]): string {
   return lines.join("\n");
 }
 
-function main(args: readonly string[]): void {
+function printLabs(figures: readonly LabFigures[]): string {
+  const lines = [row(["labs, whole commands", "runs", "up s", "limit", "down s", "limit"])];
+  for (const f of figures)
+    lines.push(
+      row([f.scenario, String(f.runs), number(f.up, 2), String(f.upLimit), number(f.down, 2), String(f.downLimit)]),
+    );
+  return lines.join("\n");
+}
+
+async function main(args: readonly string[]): Promise<void> {
   if (args[0] === "--doctor-once") {
     const [nodes, podsPerNode, services] = args.slice(1).map(Number);
     return doctorOnce({ nodes: nodes!, podsPerNode: podsPerNode!, services: services! });
@@ -191,12 +201,13 @@ function main(args: readonly string[]): void {
     options: {
       quick: { type: "boolean" },
       doctor: { type: "boolean" },
+      lab: { type: "boolean" },
       output: { type: "string", short: "o" },
       help: { type: "boolean", short: "h" },
     },
   });
   if (values.help === true || (values.output !== undefined && values.output !== "json" && values.output !== "text")) {
-    console.log("usage: npm run bench -- [--quick] [--doctor] [-o json|text]");
+    console.log("usage: npm run bench -- [--quick] [--doctor] [--lab] [-o json|text]");
     process.exitCode = values.help === true ? 0 : 2;
     return;
   }
@@ -210,8 +221,16 @@ function main(args: readonly string[]): void {
     );
     return;
   }
+  if (values.lab === true) {
+    const lab = await measureLabs(values.quick === true, say);
+    if (typeof lab === "string") console.error(`labs were not measured: ${lab}`);
+    else if (values.output === "json")
+      console.log(JSON.stringify({ format: "kubewalk.bench-lab/v1", node: process.version, lab }, null, 1));
+    else console.log(printLabs(lab));
+    return;
+  }
   const report = measure(values.quick === true ? QUICK : FULL, say);
   console.log(values.output === "json" ? JSON.stringify(report, null, 1) : print(report));
 }
 
-main(process.argv.slice(2));
+await main(process.argv.slice(2));

@@ -3,16 +3,23 @@ import { Command, CommanderError, Option } from "commander";
 import { version } from "../../package.json";
 import type { Proto } from "../core/model/walk.ts";
 import type { Asked } from "../core/names/to.ts";
+import { assembleCommand } from "./define/assemble.ts";
+import { collectCommand } from "./define/collect.ts";
+import { completionCommand } from "./define/completion.ts";
 import { diffCommand } from "./define/diff.ts";
 import { doctorCommand } from "./define/doctor.ts";
 import { ipamCommand } from "./define/ipam.ts";
+import { labCommand } from "./define/lab.ts";
+import { addLiveFlags, liveChoice, liveOption, pluginCommand, refuseLiveFlags, type LiveFlags } from "./define/live.ts";
+import { redactCommand } from "./define/redact.ts";
 import { renderCommand } from "./define/render.ts";
 import { colorOption, open, type Host } from "./define/shared.ts";
 import { EXIT, OutputClosed, UsageError } from "./exit.ts";
 import type { Extras } from "./resolve.ts";
 import type { ColorChoice } from "./terminal.ts";
 
-interface WalkFlags {
+interface WalkFlags extends LiveFlags {
+  live?: boolean;
   proto?: Proto;
   port?: string;
   sourcePort?: number;
@@ -50,6 +57,8 @@ Examples:
   kubewalk show snap.tar.gz n1/host                          everything of one namespace
   kubewalk doctor snap.tar.gz                                what is wrong, who is hurt, what mends it
   kubewalk diff snap.tar.gz                                  what the nodes have against what they should have
+  kubewalk diff monday.tar.gz today.tar.gz                   what changed, and for whom
+  kubewalk redact snap.tar.gz -o public.tar.gz               a snapshot to show to strangers
   kubewalk ipam snap.tar.gz                                  who has which addresses, and who gets the next
 
 Exit status: 0 answered, 1 failed or mixed, 2 usage, 3 kubewalk itself failed, 4 inconclusive, 130 interrupted.
@@ -65,16 +74,18 @@ Examples:
   kubewalk walk snap.tar.gz shop/client svc:shop/web:80 --steps
   kubewalk walk snap.tar.gz outside/host 172.30.0.11:30080 --all-rules
   kubewalk walk snap.tar.gz --batch questions.jsonl -o jsonl
+  kubewalk walk --live shop/client svc:shop/web:80
 `;
 
 function walkCommand(program: Command, host: Host, done: (status: number) => void): void {
-  program
+  const command = program
     .command("walk")
     .summary("show where a packet goes, and which line decided")
     .description(
       "Walks a packet through a snapshot: every way that it can go, with exact shares, the reply, and the line that decided.",
     )
-    .argument("<snapshot>", "folder or archive")
+    .usage("[options] <snapshot> <from> <to> | <snapshot> --batch <file> | --live <from> <to>")
+    .argument("<snapshot>", "folder or archive; none with --live")
     .argument("[from]", "where the packet starts")
     .argument("[to]", "where it is sent")
     .addOption(new Option("-p, --proto <protocol>", "protocol").choices(["tcp", "udp", "icmp", "sctp"]))
@@ -97,10 +108,16 @@ function walkCommand(program: Command, host: Host, done: (status: number) => voi
     .option("--steps", "every step of every path; in JSON: add steps")
     .option("--all-rules", "rules that do not match, too (implies --steps)")
     .addOption(colorOption())
-    .addHelpText("after", WALK_HELP)
-    .action(async (snapshot: string, from: string | undefined, to: string | undefined, flags: WalkFlags) => {
+    .addOption(liveOption("ask the cluster as it is now: only the nodes on the way are collected, step by step"))
+    .addHelpText("after", WALK_HELP);
+  addLiveFlags(command).action(
+    async (snapshot: string, from: string | undefined, to: string | undefined, flags: WalkFlags) => {
       const batch = flags.batch;
-      if (batch === undefined && (from === undefined || to === undefined)) {
+      const live = flags.live === true;
+      if (!live) refuseLiveFlags(flags);
+      if (live && (batch !== undefined || from === undefined || to !== undefined))
+        throw new UsageError("walk --live takes FROM and TO; see kubewalk walk --help");
+      if (!live && batch === undefined && (from === undefined || to === undefined)) {
         throw new UsageError("walk needs FROM and TO, or --batch FILE; see kubewalk walk --help");
       }
       if (batch !== undefined && from !== undefined)
@@ -117,6 +134,11 @@ function walkCommand(program: Command, host: Host, done: (status: number) => voi
       if (batch !== undefined && [...Object.values(asked), ...Object.values(extras)].some((v) => v !== undefined)) {
         throw new UsageError("with --batch, each question says its own protocol, port, mark and the like");
       }
+      if (live) {
+        const { walkLive } = await import("./commands/live.ts");
+        done(await walkLive(snapshot, from ?? "", asked, extras, options, liveChoice(flags), host));
+        return;
+      }
       const session = await open(host, snapshot);
       if (batch === undefined) {
         const { walkOne } = await import("./commands/walk.ts");
@@ -125,7 +147,8 @@ function walkCommand(program: Command, host: Host, done: (status: number) => voi
         const { walkBatch } = await import("./commands/batch.ts");
         done(await walkBatch(session, batch, options, host.io));
       }
-    });
+    },
+  );
 }
 
 function showCommand(program: Command, host: Host, done: (status: number) => void): void {
@@ -154,7 +177,9 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   const { io } = host;
   let status: number = EXIT.answered;
   const said: { to: "out" | "err"; text: string }[] = [];
-  const program = new Command("kubewalk");
+  // kubectl's plugin says what its user typed: `kubectl packet-walk`.
+  const plugin = argv[0] === "packet-walk";
+  const program = new Command(plugin ? "kubectl" : "kubewalk");
   const flush = async (): Promise<void> => {
     for (const { to, text } of said.splice(0)) await io[to].write(text);
   };
@@ -177,11 +202,17 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
     status = s;
   };
   walkCommand(program, host, done);
+  collectCommand(program, host, done);
+  assembleCommand(program, host, done);
   showCommand(program, host, done);
   doctorCommand(program, host, done);
   diffCommand(program, host, done);
   renderCommand(program, host, done);
   ipamCommand(program, host, done);
+  labCommand(program, host, done);
+  redactCommand(program, host, done);
+  pluginCommand(program, host, done);
+  completionCommand(program, host, done);
   for (const command of program.commands) command.copyInheritedSettings(program);
 
   try {
@@ -191,7 +222,10 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   } catch (error) {
     if (error instanceof OutputClosed) return EXIT.answered;
     if (error instanceof CommanderError) {
-      await flush();
+      // Who reads no further than the first lines of a help has read enough.
+      await flush().catch((closed: unknown) => {
+        if (!(closed instanceof OutputClosed)) throw closed;
+      });
       return error.code === "commander.helpDisplayed" || error.code === "commander.version"
         ? EXIT.answered
         : EXIT.usage;

@@ -12,7 +12,7 @@ export interface Progress {
 export interface Session {
   readonly snapshot: Snapshot;
   /** `question.from` is a canonical place, `question.to` an address. Throws UsageError for a question that cannot be asked. */
-  ask(question: Question, options: { steps: boolean; allRules: boolean }): Answer;
+  ask(question: Question, options: { steps: boolean; allRules: boolean; paths?: boolean }): Answer;
   readonly peerOf: PeerOf;
 }
 

@@ -1,8 +1,10 @@
 /** The JSON Schemas that ship in the package, as text by file name. */
 import { z } from "zod";
+import { compareSchema } from "./compare.ts";
 import { diffSchema } from "./diff.ts";
 import { findingsSchema } from "./doctor.ts";
 import { ipamSchema } from "./ipam.ts";
+import { labGraphSchema, labListSchema, labProbeSchema, labWalkSchema } from "./lab.ts";
 import { renderSchema } from "./render.ts";
 import { showSchema } from "./show.ts";
 import { fabricSchema, snapshotSchema } from "./snapshot.ts";
@@ -13,9 +15,14 @@ const SCHEMAS: readonly [name: string, schema: z.ZodType][] = [
   ["kubewalk.walk-question.v1", questionSchema],
   ["kubewalk.show.v1", showSchema],
   ["kubewalk.diff.v1", diffSchema],
+  ["kubewalk.compare.v1", compareSchema],
   ["kubewalk.findings.v1", findingsSchema],
   ["kubewalk.ipam.v1", ipamSchema],
   ["kubewalk.render.v1", renderSchema],
+  ["kubewalk.lab-list.v1", labListSchema],
+  ["kubewalk.lab-probe.v1", labProbeSchema],
+  ["kubewalk.lab-graph.v1", labGraphSchema],
+  ["kubewalk.lab-walk.v1", labWalkSchema],
   ["kubewalk.snapshot.v1", snapshotSchema],
   ["kubewalk.fabric.v1", fabricSchema],
 ];
