@@ -1,4 +1,5 @@
 /** What was collected, as text and as data. */
+import type { CollectedReport } from "../../core/model/collect.ts";
 import type { Collected } from "../../host/collect/collect.ts";
 import type { NodeResult } from "../../host/collect/gather.ts";
 
@@ -51,7 +52,7 @@ export function collectedLines(collected: Collected, archive: string, seconds: n
 }
 
 /** The report as data (format kubewalk.collected/v1). */
-export function reportOf(collected: Collected, archive: string, seconds: number): Record<string, unknown> {
+export function reportOf(collected: Collected, archive: string, seconds: number): CollectedReport {
   return {
     format: "kubewalk.collected/v1",
     snapshot: archive,

@@ -1,6 +1,7 @@
 /** kubewalk.compare/v1 for people: who is served otherwise, then what changed, the same change on several nodes told once. */
 import type { Change, ChangedWalk, ComparedAnswer, Comparison } from "../../core/compare/types.ts";
 import type { Answer } from "../../core/model/walk.ts";
+import { plural } from "./plural.ts";
 import { formatSource } from "./source.ts";
 import type { Style } from "./style.ts";
 import { verdictLine } from "./verdict.ts";
@@ -9,8 +10,6 @@ import { verdictLine } from "./verdict.ts";
 const MOST = 30;
 /** Words of a value beyond this many characters are cut. */
 const LONGEST = 300;
-
-const plural = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`;
 
 const cut = (text: string, all: boolean): string =>
   all || text.length <= LONGEST ? text : `${text.slice(0, LONGEST)} … (${text.length} characters)`;

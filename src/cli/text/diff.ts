@@ -1,13 +1,12 @@
 /** kubewalk.diff/v1 for people: what differs, what nobody owns, and how much is right. */
 import type { Diff, Difference, Piece } from "../../core/diff/types.ts";
+import { plural } from "./plural.ts";
 import { formatSource } from "./source.ts";
 import type { Style } from "./style.ts";
 import { table } from "./width.ts";
 
 /** More pieces than this of one namespace are counted, not listed; `-o json` has all. */
 const MOST = 40;
-
-const plural = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`;
 
 function valueText(value: unknown): string {
   if (Array.isArray(value)) return value.map(valueText).join("; ");

@@ -1,12 +1,11 @@
 /** kubewalk.findings/v1 for people: the worst first, each with its evidence, who is hurt, and what mends it. */
 import type { Affected, Finding, Findings, Severity } from "../../core/doctor/types.ts";
+import { plural } from "./plural.ts";
 import { formatSource } from "./source.ts";
 import type { Style } from "./style.ts";
 
 /** More lines of evidence, and more undecided things, than this are counted; `-o json` has all. */
 const MOST = 6;
-
-const plural = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`;
 
 function severityText(severity: Severity, style: Style): string {
   switch (severity) {

@@ -1,6 +1,7 @@
 /** Which steps of a path a reader wants by default, and which are folded into a count. */
 import type { Outcome, Step } from "../../core/model/walk.ts";
 import { changesText, type Changes } from "./flow.ts";
+import { plural } from "./plural.ts";
 
 /** What a path shows in one place: a step, or how many were folded there. */
 export type Shown = { step: Step; index: number } | { folded: readonly Step[] };
@@ -104,9 +105,9 @@ export function foldedText(steps: readonly Step[]): string {
   const policies = steps.filter((s) => s.kind === "policy").length;
   const checks = steps.length - rules - policies;
   const parts: string[] = [];
-  if (rules > 0) parts.push(`${rules} ${rules === 1 ? "rule" : "rules"}`);
-  if (policies > 0) parts.push(`${policies} ${policies === 1 ? "policy" : "policies"}`);
-  if (checks > 0) parts.push(`${checks} ${checks === 1 ? "check" : "checks"}`);
+  if (rules > 0) parts.push(plural(rules, "rule"));
+  if (policies > 0) parts.push(plural(policies, "policy", "policies"));
+  if (checks > 0) parts.push(plural(checks, "check"));
   const accepted = steps.some((s) => s.verdict === "accept");
   return `${parts.join(", ")}: ${accepted ? "let it pass" : "no effect"}`;
 }

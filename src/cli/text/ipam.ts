@@ -1,5 +1,6 @@
 /** kubewalk.ipam/v1 as aligned columns. */
 import type { Count, IpamReport, ReportedNext } from "../../core/networks/calico/ipam/report-types.ts";
+import { plural } from "./plural.ts";
 import type { Style } from "./style.ts";
 import { table } from "./width.ts";
 
@@ -54,9 +55,8 @@ function verdict(report: IpamReport, problems: number, style: Style): string {
     [blocks.length, "block"],
     [ranges.length, "range"],
   ] as const;
-  const said = counts.filter(([n]) => n > 0).map(([n, one]) => `${n} ${one}${n === 1 ? "" : "s"}`);
-  const state =
-    problems === 0 ? style.good("nothing wrong") : style.bad(`${problems} problem${problems === 1 ? "" : "s"}`);
+  const said = counts.filter(([n]) => n > 0).map(([n, one]) => plural(n, one));
+  const state = problems === 0 ? style.good("nothing wrong") : style.bad(plural(problems, "problem"));
   return `${state}: ${said.join(", ")}`;
 }
 

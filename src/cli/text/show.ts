@@ -1,5 +1,6 @@
 /** kubewalk.show/v1 as aligned columns. */
 import type { ShownLine, ShownNamespace, ShownPlace, ShownSnapshot, ShownTable } from "../../core/show/types.ts";
+import { plural } from "./plural.ts";
 import { formatSource } from "./source.ts";
 import type { Style } from "./style.ts";
 import { table } from "./width.ts";
@@ -7,8 +8,6 @@ import { table } from "./width.ts";
 const orDash = (text: string | null | undefined): string =>
   text === null || text === undefined || text === "" ? "-" : text;
 const list = (items: readonly string[]): string => orDash(items.join(","));
-const plural = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;
-
 function section(title: string, rows: readonly (readonly string[])[], style: Style): string[] {
   if (rows.length < 2) return [];
   return ["", style.strong(title), ...table(rows)];

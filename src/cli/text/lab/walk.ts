@@ -1,5 +1,6 @@
 /** kubewalk.lab-walk/v1 for people: each rule that was met, and where the two accounts part. */
 import type { LabWalk, MetRule } from "../../../core/model/lab.ts";
+import { plural } from "../plural.ts";
 import type { Style } from "../style.ts";
 
 const serverText = (server: LabWalk["seen"]["server"]): string =>
@@ -52,7 +53,9 @@ export function labWalkLines(walk: LabWalk, style: Style): string[] {
     ...places.flatMap((each) => ["", style.strong(each.at), ...sideBySide(each, style)]),
     "",
     agrees
-      ? style.good(`the kernel did what the engine foretells: ${rules} rules in ${places.length} namespaces`)
+      ? style.good(
+          `the kernel did what the engine foretells: ${plural(rules, "rule")} in ${plural(places.length, "namespace")}`,
+        )
       : style.bad("the kernel did not do what the engine foretells"),
   ];
 }

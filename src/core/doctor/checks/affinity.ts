@@ -20,15 +20,15 @@ const MOST_LINES = 4;
 /** The rule by which a list or set of clients leads to its endpoint. */
 const HOLDS = /--rcheck .*--name KUBE-SEP-|saddr @affinity-/;
 
-/** Where affinity sent a failed walk: the rule, and the endpoint to which its chain rewrote. */
-function held(outcome: Traced): { rule: Step; backend: string } | null {
+/** Where affinity sent a failed walk to `port`: the rule, and the endpoint to which its chain rewrote, whose port may be the same. */
+function held(outcome: Traced, port: number): { rule: Step; backend: string } | null {
   const at = outcome.steps.findIndex((step) => step.kind === "rule" && HOLDS.test(step.text));
   const rule = outcome.steps[at];
   const changed = outcome.steps
     .slice(at)
     .find((step) => step.kind === "rule" && step.changed?.dst !== undefined)?.changed;
   if (at < 0 || rule === undefined || changed?.dst === undefined) return null;
-  return { rule, backend: backendText(changed.dst, changed.dport ?? 0) };
+  return { rule, backend: backendText(changed.dst, changed.dport ?? port) };
 }
 
 interface Pinned {
@@ -70,7 +70,7 @@ function pinnedWalks(chart: Chart, usable: ReadonlySet<string>): Map<string, Pin
     const { aim } = walked.target;
     if (aim.kind !== "service" || aim.service.sessionAffinity !== "ClientIP") continue;
     for (const outcome of tracedFailures(chart, walked)) {
-      const pin = held(outcome);
+      const pin = held(outcome, walked.target.port ?? 0);
       if (pin === null) continue;
       if (usable.has(pin.backend)) {
         const known = dead.get(pin.backend) ?? deadAtHome(chart, aim.service, pin.backend);
