@@ -1,6 +1,6 @@
 /** Large files as bytes, for what reads bytes as fast as text: no decoding, and no text that stays in memory. */
 import { isAscii } from "node:buffer";
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { ASCII_PADDING, type AsciiBytes } from "../../core/parse/ascii-bytes.ts";
 
 /** Of this size and above, in bytes, it pays to read a file as bytes. */
@@ -105,6 +105,25 @@ export function readBytes(path: string, spare: Spare): AsciiBytes | Buffer | und
     return asciiBytes(bytes, size, () => spare.give(bytes)) ?? bytes.subarray(0, size);
   } finally {
     closeSync(file);
+  }
+}
+
+/**
+ * Reads files of which most are small, one after the other, into the same room: a buffer of its own for each of the hundred thousand files of a
+ * large cluster costs more than reading it, and sets off collections.
+ */
+export class SmallFiles {
+  private readonly room = Buffer.allocUnsafeSlow(LARGE_FILE);
+
+  /** A file's bytes, good until the next one is read. Throws what node:fs throws. */
+  read(path: string): Buffer {
+    const file = openSync(path, "r");
+    try {
+      const length = readInto(file, this.room, LARGE_FILE, 0);
+      return length < LARGE_FILE ? this.room.subarray(0, length) : readFileSync(path);
+    } finally {
+      closeSync(file);
+    }
   }
 }
 

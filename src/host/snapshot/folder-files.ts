@@ -1,8 +1,8 @@
 /** A snapshot in a folder. */
-import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { readdirSync, realpathSync, statSync } from "node:fs";
 import { join, sep } from "node:path";
 import type { SnapshotFiles } from "../../core/parse/snapshot.ts";
-import { readBytes, readPart, Spare } from "./ascii-file.ts";
+import { readBytes, readPart, SmallFiles, Spare } from "./ascii-file.ts";
 import { decodeText } from "./decode.ts";
 import { SnapshotError } from "./snapshot-error.ts";
 
@@ -97,6 +97,7 @@ export function folderFiles(folder: string): SnapshotFiles {
   /** Large files that are known to be ASCII. */
   const ascii = new Set<string>();
   const spare = new Spare();
+  const small = new SmallFiles();
   /** What was read to no avail when bytes were asked for; text is asked for next. */
   let ahead: { path: string; bytes: Buffer } | null = null;
   const reading = <T>(path: string, read: (full: string) => T): T | undefined => {
@@ -113,7 +114,7 @@ export function folderFiles(folder: string): SnapshotFiles {
     read(path) {
       const known = kept.get(path);
       if (known !== undefined) return known;
-      const bytes = ahead?.path === path ? ahead.bytes : reading(path, (full) => readFileSync(full));
+      const bytes = ahead?.path === path ? ahead.bytes : reading(path, (full) => small.read(full));
       ahead = null;
       if (bytes === undefined) return undefined;
       const text = decodeText(bytes, path);
