@@ -66,8 +66,8 @@ export function serveAnswers(port: MessagePort): void {
 }
 
 /** Seconds for all questions of a batch; a single one that takes longer than ALONE is a failure. */
-const TOGETHER = 60;
-const ALONE = 30;
+const TOGETHER = 120;
+const ALONE = 120;
 
 /** Answers in threads that run the module `entry`, which calls serveAnswers there. */
 export class ThreadAnswerer implements Answerer {

@@ -152,6 +152,13 @@ const CONF = {
   ],
 };
 
+/** Of what `ip -j neigh` printed the entries that `ip neigh flush all` leaves. */
+function lastingNeighbours(text: string): string {
+  if (text.trim() === "") return text;
+  const all = JSON.parse(text) as { state?: string[] }[];
+  return `${JSON.stringify(all.filter((e) => e.state?.some((x) => x === "PERMANENT" || x === "NOARP")))}\n`;
+}
+
 /** What lasts while rulesets change: links, routes, sockets, settings. */
 export async function collectWorld(agent: Agent, world: World): Promise<Files> {
   const files: Files = {
@@ -169,6 +176,11 @@ export async function collectWorld(agent: Agent, world: World): Promise<Files> {
   ) {
     await new Promise((r) => setTimeout(r, 50));
     log = await gather(agent, files, ran);
+  }
+  // What was learned while the world was built is forgotten before any packet is sent (Scene.forget).
+  for (const ns of world.namespaces.keys()) {
+    const path = `${directory(ns)}/neigh.json`;
+    files[path] = lastingNeighbours(files[path] ?? "");
   }
   // Rules and settings are read later or otherwise, with the same outcome; what is not there prints nothing.
   const rest = {

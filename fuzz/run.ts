@@ -145,6 +145,7 @@ async function main(): Promise<number> {
   process.once("SIGTERM", stop);
   const start = performance.now();
   const progress = values.log === undefined ? null : new Progress(values.log, seed, start);
+  let shown = 0;
   await withoutErrorCost(async () => {
     let next = from;
     const one = async (): Promise<void> => {
@@ -161,6 +162,9 @@ async function main(): Promise<number> {
           addFailure(tally, brokenWorld(n, e));
           agent = renewed(agents, agent);
         }
+        // At once, so that a run that is stopped has said what it found.
+        for (; shown < tally.failures.length; shown++)
+          console.error(`differs: ${describe(tally.failures[shown]!, seed)}`);
         // What a process gathers over hours is thrown away with it.
         if (done % WORLDS_PER_AGENT === 0) {
           agent = renewed(agents, agent);

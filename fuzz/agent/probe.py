@@ -103,12 +103,15 @@ class Watch:
         self.servers, self.accepted, self.delivered, self.refused = servers, [], {}, {}
         self.poll = select.epoll()
         self.by_fd, self.open, self.results = {}, set(), {}
+        self.over = False
         for s in servers:
             self.poll.register(s.fileno(), select.EPOLLIN)
             self.by_fd[s.fileno()] = ("server", s)
 
     def accept(self, conn, greeting):
         self.accepted.append(conn)
+        if self.over:
+            return
         self.by_fd[conn.fileno()] = ("conn", (conn, greeting))
         self.poll.register(conn.fileno(), select.EPOLLIN)
 
@@ -264,7 +267,9 @@ class Watch:
         for what, it in self.by_fd.values():
             if what == "probe":
                 it[2].close()
+        self.over = True
         self.poll.close()
+        # What came too late is taken off the servers' queues, so that the next batch does not meet it.
         for s in self.servers:
             s.ready(self)
         for conn in self.accepted:

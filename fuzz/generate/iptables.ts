@@ -93,16 +93,23 @@ function rule(p: Place, items: RuleItem[], backend: XtBackend, chain: string, ju
     return;
   // -s and its like before modules: the order in which iptables prints them does not matter to the kernel.
   const text = [...needs, ...matches.map((m) => m.text), target.text].filter((t) => t !== "").join(" ");
-  items.push({
-    kind: "xt-rule",
-    ns: p.ns,
-    backend,
-    family: p.family,
-    table: p.table,
-    chain,
-    text,
-    feature: `t-${target.feature}`,
-  });
+  const add = (words: string): void => {
+    items.push({
+      kind: "xt-rule",
+      ns: p.ns,
+      backend,
+      family: p.family,
+      table: p.table,
+      chain,
+      text: words,
+      feature: `t-${target.feature}`,
+    });
+  };
+  // What is restored is seldom anything, but where it has just been put there; and seldom noticed, but where it is saved again.
+  const restores = target.text.includes("--restore-mark") && r.chance(0.6);
+  if (restores) add(`-j CONNMARK --set-mark ${r.pick([1, 2, 16])}`);
+  add(text);
+  if (restores && r.chance(0.5)) add("-j CONNMARK --save-mark");
 }
 
 interface TargetText {
@@ -157,7 +164,7 @@ const TARGETS: readonly (readonly [number, string, Maker])[] = [
         : null,
   ],
   [
-    1.5,
+    2.5,
     "connmark",
     (p, r) => (inTable(p, "raw") ? null : { text: `-j CONNMARK ${connmark(p, r)}`, feature: "connmark" }),
   ],

@@ -154,7 +154,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "nobody proxies ARP",
     file: "neighbour-answers.ts",
-    find: "if (dev.conf.proxyArp) return true;",
+    find: "    dev.conf.proxyArp ||\n",
     replace: "",
   },
   {

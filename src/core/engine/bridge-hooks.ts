@@ -17,6 +17,26 @@ function isFiltered(bridge: Device, v: 4 | 6): boolean {
   return (bridge.ns.sysctl(`net.bridge.bridge-nf-call-ip${v === 6 ? "6" : ""}tables`) ?? 0) !== 0;
 }
 
+/**
+ * One hook of IP for a frame that crosses a bridge. To its rules the frame is for this host, whoever it is for (setup_pre_routing,
+ * br_nf_forward_ip and br_nf_post_routing set PACKET_HOST, and what comes after the hook puts PACKET_OTHERHOST back).
+ */
+export function ipHook(
+  run: Run,
+  bridge: Device,
+  hook: "prerouting" | "forward" | "postrouting",
+  pkt: Packet,
+  iif: Device | null,
+  oif: Device | null,
+  ports: BridgePorts,
+): Fate | null {
+  const others = pkt.type === "otherhost";
+  if (others) pkt.type = "host";
+  const fate = runHook(run, bridge.ns, hook, pkt, iif, oif, ports);
+  if (others) pkt.type = "otherhost";
+  return fate;
+}
+
 /** Runs the rules that a neighbour's request or answer meets on a bridge; null lets it pass. ARP meets none of IP's. */
 export function cross(run: Run, { bridge, from, to }: Crossing, pkt: Packet): Fate | null {
   const { ns } = bridge;
@@ -26,7 +46,7 @@ export function cross(run: Run, { bridge, from, to }: Crossing, pkt: Packet): Fa
     (from === null
       ? null
       : (deviceHook(run, from, "ingress", pkt) ?? bridgeHook(run, bridge, "prerouting", pkt, from, null))) ??
-    (ip ? runHook(run, ns, "prerouting", pkt, bridge, null, new BridgePorts(from, null)) : null) ??
+    (ip ? ipHook(run, bridge, "prerouting", pkt, bridge, null, new BridgePorts(from, null)) : null) ??
     (to === null
       ? bridgeHook(run, bridge, "input", pkt, from, null)
       : (betweenPorts(run, bridge, from, to, pkt, ip) ?? deviceHook(run, to, "egress", pkt)))
@@ -54,15 +74,14 @@ export function betweenPorts(
   pkt: Packet,
   filtered: boolean,
 ): Fate | null {
-  const { ns } = bridge;
   const between = bridgeHook(run, bridge, from === null ? "output" : "forward", pkt, from, to);
   if (between !== null) return between;
   if (filtered && from !== null) {
     const ports = new BridgePorts(from, to);
-    const forward = runHook(run, ns, "forward", pkt, bridge, bridge, ports);
+    const forward = ipHook(run, bridge, "forward", pkt, bridge, bridge, ports);
     if (forward !== null) return forward;
     // NF_INET_POST_ROUTING sees no incoming device.
-    const post = runHook(run, ns, "postrouting", pkt, null, bridge, ports);
+    const post = ipHook(run, bridge, "postrouting", pkt, null, bridge, ports);
     if (post !== null) return post;
   }
   return bridgeHook(run, bridge, "postrouting", pkt, null, to);

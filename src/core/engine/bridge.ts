@@ -1,10 +1,10 @@
 /** Bridges: which port a frame leaves by, and what br_netfilter shows of it to IP's rules (net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c). */
 import type { FdbEntry } from "../model/link.ts";
 import { isGroup, type Device } from "./device.ts";
-import { betweenPorts, callsIp } from "./bridge-hooks.ts";
+import { betweenPorts, callsIp, ipHook } from "./bridge-hooks.ts";
 import { bridgeHook } from "./link-hooks.ts";
 import { UNWANTED, type FrameFate } from "./fate.ts";
-import { BridgePorts, runHook } from "./hooks.ts";
+import { BridgePorts } from "./hooks.ts";
 import { ipReceive } from "./input.ts";
 import { receivedFlow, selectHop } from "./next-hop.ts";
 import { resolve } from "./neighbour.ts";
@@ -79,7 +79,7 @@ export function bridgeReceive(run: Run, port: Device, pkt: Packet): FrameFate {
   if (filtered) {
     const dst = pkt.dst;
     pkt.port = port;
-    const fate = runHook(run, ns, "prerouting", pkt, bridge, null, new BridgePorts(port, null));
+    const fate = ipHook(run, bridge, "prerouting", pkt, bridge, null, new BridgePorts(port, null));
     if (fate !== null) return fate;
     if (dst !== pkt.dst && dst.key !== pkt.dst.key) return afterDnat(run, port, bridge, pkt);
   }

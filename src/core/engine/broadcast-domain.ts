@@ -52,7 +52,13 @@ function leave(dev: Device, reached: Reached, seen: Set<Device>, way: Way): stri
       if (kind.mode === "bridge") for (const up of dev.lower.uppers) if (up !== dev && up.up) reached.set(up, way);
       return leave(dev.lower, reached, seen, way);
     }
-    case "ipvlan":
+    case "ipvlan": {
+      if (dev.lower === null) return `the device below ${dev.ns.place} ${dev.name} was not recorded`;
+      // ipvlan_process_multicast: siblings first, then the wire; never the device below itself.
+      for (const up of dev.lower.uppers)
+        if (up !== dev && up.up && up.link.kind.kind === "ipvlan") reached.set(up, way);
+      return leave(dev.lower, reached, seen, way);
+    }
     case "vlan":
       return dev.lower === null
         ? `the device below ${dev.ns.place} ${dev.name} was not recorded`

@@ -96,8 +96,8 @@ export class Device implements RuleDevice {
   readonly neigh6 = new Map<number | string, Neighbour>();
   /** Whom a broadcast from here reaches (broadcast-domain.ts); null until first asked. */
   domain: BroadcastDomain | null = null;
-  /** Neighbour entries of the device that lead nowhere any more; null until they were looked for. */
-  leftovers: ReadonlySet<Neighbour> | null = null;
+  /** Whether a neighbour entry of the device leads nowhere any more, as far as anyone asked (neighbour.ts). */
+  leftovers: Map<Neighbour, boolean> | null = null;
   /** The neighbours whose entries surely lead to their MAC, by address key, as far as anyone asked; null for the others (neighbour.ts). */
   sure: Map<Ip["key"], { readonly t: "mac"; readonly mac: string } | null> | null = null;
   /** Where a bridge sends frames, by their MAC, as far as anyone asked (bridge.ts). */

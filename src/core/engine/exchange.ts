@@ -6,7 +6,16 @@ import { textOf, type Because, type Fate, type FrameFate } from "./fate.ts";
 import type { Ns } from "./ns.ts";
 import { needsDevice, sendFrom, type Routed } from "./output.ts";
 import { ACK, ICMP, IPV6_ICMP, Packet, PSH, SCTP, SYN, TCP, UDP } from "./packet.ts";
-import { answerTo, endpointText, errnoOf, mayComplain, resetTo, sendIcmpError, sendReset } from "./replies.ts";
+import {
+  answerTo,
+  endpointText,
+  errnoOf,
+  mayComplain,
+  reflectedMark,
+  resetTo,
+  sendIcmpError,
+  sendReset,
+} from "./replies.ts";
 import type { Run } from "./run.ts";
 import { isIcmp, isIcmpError } from "./tuple.ts";
 
@@ -141,6 +150,7 @@ function settle(run: Run, a: Attempt, who: Asked, fate: Fate): Result {
         const r = resetTo(fate.pkt);
         // tcp_v4_send_reset sends by the kernel's socket, tcp_v6_send_response without one.
         r.socket = r.v === 4 ? "kernel" : null;
+        r.mark = reflectedMark(fate.ns, fate.pkt);
         return judgeReset(
           a,
           who,
@@ -228,6 +238,13 @@ function judgeReset(a: Attempt, who: Asked, back: Fate, disposition: Disposition
   return ended(arrives ? "refused" : "timeout", disposition, because);
 }
 
+const isLoopback6 = (ip: Ip): boolean => ip.v === 6 && (ip.a | ip.b | ip.c) === 0 && ip.d === 1;
+
+/** inet_request_mark: with tcp_fwmark_accept a connection's socket takes the mark of its SYN, for both families. */
+function acceptedMark(ns: Ns, syn: Packet): number {
+  return syn.proto === TCP && (ns.sysctl("net.ipv4.tcp_fwmark_accept") ?? 0) !== 0 ? syn.mark : 0;
+}
+
 /** The server's answer, and for TCP the data after the handshake. */
 function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "delivered" }>): Result {
   const { ns, pkt } = fate;
@@ -247,6 +264,7 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
   const bound = fate.socket?.dev == null ? null : (ns.byName.get(fate.socket.dev) ?? null);
   reply.socket = fate.socket === undefined ? "kernel" : "program";
   reply.uid = fate.socket?.uid ?? null;
+  reply.mark = isIcmp(a.proto) ? reflectedMark(ns, pkt) : acceptedMark(ns, pkt);
   if (a.proto === UDP) reply.exactLength = false;
   if (a.proto === UDP && a.size !== null) reply.length = SMALL[UDP]! + (pkt.v === 6 ? 20 : 0);
   if (a.proto === UDP && fate.ns.owner(pkt.dst) === null) {
@@ -261,7 +279,8 @@ function answered(run: Run, a: Attempt, who: Asked, fate: Extract<Fate, { t: "de
     }
   }
   // icmpv6_echo_reply: by rules for the device that the request came by.
-  const asked = a.proto === IPV6_ICMP ? pkt.cameBy : null;
+  // What comes from ::1 can be answered by the loopback device alone, whatever device the address asked is on.
+  const asked = a.proto !== IPV6_ICMP ? null : isLoopback6(pkt.src) ? ns.loopback : pkt.cameBy;
   const back = sendFrom(run, ns, reply, {
     fixedSource: reply.src,
     oif: bound,
@@ -378,6 +397,7 @@ function talk(
     back.tcpFlags = ACK | PSH;
     back.socket = "program";
     back.uid = uid;
+    back.mark = acceptedMark(server, seen);
     back.exactLength = false;
     if (a.size !== null) back.length = there.length;
     return backAt(

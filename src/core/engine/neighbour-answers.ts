@@ -1,5 +1,6 @@
 /** Who answers a request for a neighbour: own addresses, proxies, and what keeps a machine from answering (net/ipv4/arp.c, net/ipv6/ndisc.c). */
-import { inPrefix, type Ip } from "../model/address.ts";
+import { formatIp, inPrefix, type Ip } from "../model/address.ts";
+import type { Route } from "../model/route.ts";
 import { addrType } from "./address-type.ts";
 import type { Device } from "./device.ts";
 import type { Ns } from "./ns.ts";
@@ -64,9 +65,12 @@ function answersArp(ns: Ns, dev: Device, ip: Ip, sender: Ip | null): boolean | {
         proto: 0,
         sport: 0,
         dport: 0,
-        uid: null,
+        uid: 0,
       });
-      if (back.error !== null || !back.route?.nexthops.some((nh) => nh.dev === dev.name)) return false;
+      if (back.error !== null) return false;
+      const ways = leaving(back.route, dev);
+      if (ways === "none") return false;
+      if (ways === "some") return { unknown: whichWay(ns, ip) };
     }
     return true;
   }
@@ -85,15 +89,30 @@ function answersArp(ns: Ns, dev: Device, ip: Ip, sender: Ip | null): boolean | {
     uid: null,
   });
   if (r.error !== null || r.route === null || r.route.type !== "unicast") return false;
-  if (r.route.nexthops.some((nh) => nh.dev === dev.name)) return false;
+  const ways = leaving(r.route, dev);
+  if (ways === "all") return false;
   if (sender !== null) {
     const out = r.route.nexthops[0]?.dev ? (ns.byName.get(r.route.nexthops[0].dev) ?? null) : null;
     const check = validateSource(ns, sender, flow, dev, out);
     if (typeof check === "object") return check;
     if (check !== "ok") return false;
   }
-  if (dev.conf.proxyArp) return true;
-  return ns.model.proxyNeighbours.some((p) => p.ip.key === ip.key && (p.dev === null || p.dev === dev.name));
+  const proxies =
+    dev.conf.proxyArp ||
+    ns.model.proxyNeighbours.some((p) => p.ip.key === ip.key && (p.dev === null || p.dev === dev.name));
+  return proxies && ways === "some" ? { unknown: whichWay(ns, ip) } : proxies;
+}
+
+/** How many of a route's next hops are by a device. */
+function leaving(route: Route | null, dev: Device): "none" | "some" | "all" {
+  const hops = route?.nexthops ?? [];
+  const n = hops.filter((nh) => nh.dev === dev.name).length;
+  return n === 0 ? "none" : n === hops.length ? "all" : "some";
+}
+
+/** fib_select_multipath: a hash with a secret takes one next hop. */
+function whichWay(ns: Ns, ip: Ip): string {
+  return `whether ${ns.place} answers for ${formatIp(ip)} depends on which next hop of a multipath route it looks at`;
 }
 
 function answersNd(ns: Ns, dev: Device, ip: Ip): boolean | { unknown: string } {

@@ -73,7 +73,7 @@ function sureOf(dev: Device, ip: Ip): Extract<Resolution, { t: "mac" }> | null {
   let sure = known.get(ip.key);
   if (sure === undefined) {
     const entry = entryOf(dev, ip);
-    const leads = entry !== undefined && VALID.has(entry.state) && entry.mac !== null && !leftoversOf(dev).has(entry);
+    const leads = entry !== undefined && VALID.has(entry.state) && entry.mac !== null && !isLeftover(dev, entry);
     sure = leads ? { t: "mac", mac: entry.mac! } : null;
     known.set(ip.key, sure);
   }
@@ -81,40 +81,36 @@ function sureOf(dev: Device, ip: Ip): Extract<Resolution, { t: "mac" }> | null {
 }
 
 /**
- * Learned entries of a device that nobody would answer for any more when the kernel asks again, as far as can be told: nobody
- * has the MAC, or who has it does not answer. State only: found once for each device.
+ * Whether a learned entry is one that nobody would answer for any more when the kernel asks again, as far as can be told: nobody
+ * has the MAC, or who has it does not answer. State only: found once for each entry, since a node of a large cluster has many and uses few.
  */
-function leftoversOf(dev: Device): ReadonlySet<Neighbour> {
-  if (dev.leftovers === null) {
-    const { owners, gap } = domainOf(dev);
-    const gone = (e: Neighbour): boolean => {
-      if (e.state === "PERMANENT" || e.state === "NOARP") return false;
-      const owned = owners.get(e.mac);
-      if (owned === undefined) return true;
-      // One that was confirmed within the last half minute serves as long as anyone waits.
-      if (e.state === "REACHABLE") return false;
-      const sender = e.ip.v === 4 ? inetSelectAddr(dev.ns, dev, e.ip, 253) : dev.linkLocal();
-      return owned.every((d) => answers(d, e.ip, sender) === false);
-    };
-    // A program is asked for what the device does not know, and may answer for anyone (neigh_app_ns; flannel up to v0.8).
-    const asksPrograms = (dev.ns.sysctl(`net.ipv4.neigh.${dev.name.replaceAll(".", "/")}.app_solicit`) ?? 0) > 0;
-    dev.leftovers =
-      gap !== null || asksPrograms
-        ? NO_LEFTOVERS
-        : new Set([...dev.neigh4.values(), ...dev.neigh6.values()].filter(gone));
-    if (dev.leftovers.size === 0) dev.leftovers = NO_LEFTOVERS;
-  }
-  return dev.leftovers;
+function isLeftover(dev: Device, entry: Neighbour): boolean {
+  const known = (dev.leftovers ??= new Map());
+  let leftover = known.get(entry);
+  if (leftover === undefined) known.set(entry, (leftover = isGone(dev, entry)));
+  return leftover;
 }
 
-const NO_LEFTOVERS: ReadonlySet<Neighbour> = new Set();
+function isGone(dev: Device, entry: Neighbour): boolean {
+  if (entry.state === "PERMANENT" || entry.state === "NOARP") return false;
+  // A program is asked for what the device does not know, and may answer for anyone (neigh_app_ns; flannel up to v0.8).
+  if ((dev.ns.sysctl(`net.ipv4.neigh.${dev.name.replaceAll(".", "/")}.app_solicit`) ?? 0) > 0) return false;
+  const { owners, gap } = domainOf(dev);
+  if (gap !== null) return false;
+  const owned = owners.get(entry.mac);
+  if (owned === undefined) return true;
+  // One that was confirmed within the last half minute serves as long as anyone waits.
+  if (entry.state === "REACHABLE") return false;
+  const sender = entry.ip.v === 4 ? inetSelectAddr(dev.ns, dev, entry.ip, 253) : dev.linkLocal();
+  return owned.every((d) => answers(d, entry.ip, sender) === false);
+}
 
 /**
  * Whether a neighbour entry still leads somewhere. Entries that the kernel learned are checked when used (NUD_DELAY, NUD_PROBE):
  * one that is a leftover loses the packets of the first seconds and has failed from then on, so either can be met.
  */
 function isThere(run: Run, dev: Device, ip: Ip, entry: Neighbour): boolean {
-  if (!leftoversOf(dev).has(entry)) return true;
+  if (!isLeftover(dev, entry)) return true;
   const why = `the entry of ${formatIp(ip)} on ${dev.ns.place} ${dev.name} is a leftover (${entry.state}): ${entry.mac} does not answer for it any more, and the kernel finds out some seconds after the next packet`;
   return !run.unknownOnce(`leftover ${dev.ns.place} ${dev.name} ${ip.key}`, why, entry.source);
 }
@@ -275,9 +271,15 @@ function heard(run: Run, by: Device, sender: Ip | null, from: Device): void {
   if (sender !== null && from.mac !== null) run.learn(by, sender, from.mac);
 }
 
+/** Bytes that a device carries: an ARP message for Ethernet and IPv4; IPv6 header and a solicitation or advertisement with one option. */
+const MESSAGE = { 4: 28, 6: 72 } as const;
+
 function arpMessage(operation: "request" | "reply", from: Device, to: Device, ip: Ip, sender: Ip | null): Packet {
   const none = ip4(0);
   const p = new Packet(4, sender ?? none, ip, 0);
+  p.length = MESSAGE[ip.v];
+  // ndisc_alloc_skb: the kernel's own socket sends these; ARP has none (arp_create).
+  if (ip.v === 6) p.socket = "kernel";
   p.arp =
     operation === "request"
       ? { operation, senderMac: from.mac, senderIp: sender ?? none, targetMac: null, targetIp: ip }

@@ -86,6 +86,8 @@ export class Packet {
   zoneDir: "both" | "orig" | "reply" = "both";
   /** A CT target or `ct zone set` has hung a template on it, which conntrack takes its zone from: the first one stays. */
   template = false;
+  /** nf_conntrack_attach has given it a state but no connection, its cause being untracked: iptables' CT and NOTRACK leave it alone. */
+  orphan = false;
   /** Inside: the packet that this one carries through a tunnel. */
   inner: Packet | null = null;
   /** Answers of a server and errors about a client's packet: no new request, so no listener is looked for. */
@@ -139,6 +141,7 @@ export class Packet {
     this.zone = 0;
     this.zoneDir = "both";
     this.template = false;
+    this.orphan = false;
   }
 
   /** A copy that shares the connection, and what it carries or complains of: to try rules on, which change neither. */

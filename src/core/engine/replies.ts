@@ -14,7 +14,8 @@ import { invertIcmpType, isIcmp, isIcmpError } from "./tuple.ts";
 /** nf_conntrack_attach: what a packet causes belongs to its connection, in the other direction. */
 function attach(reply: Packet, cause: Packet): void {
   if (cause.ct === null) {
-    if (cause.ctInfo === "untracked") reply.ctInfo = "untracked";
+    // IP_CT_UNTRACKED turns into IP_CT_RELATED without a connection: conntrack looks at the packet as at any other.
+    if (cause.ctInfo === "untracked") reply.orphan = true;
     return;
   }
   reply.ct = cause.ct;
@@ -22,8 +23,8 @@ function attach(reply: Packet, cause: Packet): void {
   reply.ctInfo = "related";
 }
 
-/** fwmark_reflect: whether answers of the kernel carry the mark of what they answer (IP4_REPLY_MARK). */
-function reflectedMark(ns: Ns, cause: Packet): number {
+/** fwmark_reflect: the mark of the kernel's own answer is that of what it answers, or none (IP4_REPLY_MARK, IP6_REPLY_MARK). */
+export function reflectedMark(ns: Ns, cause: Packet): number {
   return (ns.sysctl(`net.ipv${cause.v}.fwmark_reflect`) ?? 0) !== 0 ? cause.mark : 0;
 }
 

@@ -32,7 +32,7 @@ export function validateSource(
     proto: 0,
     sport: 0,
     dport: 0,
-    uid: null,
+    uid: 0,
   };
   // fib4_rules_early_flow_dissect: ports count only when a rule looks at them.
   if (fib.looksAtPorts) Object.assign(flow, { proto: pkt.proto, sport: pkt.dport, dport: pkt.sport });

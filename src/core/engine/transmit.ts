@@ -199,7 +199,7 @@ function takesFrame(d: Device, mac: string | null): boolean {
   return d.uppers.length > 0 && d.uppers.some((u) => u.mac === mac);
 }
 
-/** A fabric of which nothing is known delivers a node's address to that node. */
+/** A fabric of which nothing is known delivers a node's address to that node. What it does with a pod's, nobody knows. */
 function toUnknownFabric(run: Run, dev: Device, pkt: Packet): FrameFate {
   const world = run.world;
   const owner = world.nodeOwner(pkt.nextHop ?? pkt.dst) ?? world.nodeOwner(pkt.dst);
@@ -215,20 +215,18 @@ function toUnknownFabric(run: Run, dev: Device, pkt: Packet): FrameFate {
     pkt.macDst = owner.mac;
     return receive(run, owner, pkt);
   }
-  const inside = world.snapshot.cluster.pods.some((p) => p.ips.includes(formatIp(pkt.dst)));
-  if (inside) {
-    return {
-      t: "lost",
-      disposition: "dropped",
-      ns: dev.ns,
-      pkt,
-      local: false,
-      because: {
-        text: `the fabric delivers the nodes' own addresses and knows no way to ${formatIp(pkt.dst)}, a pod`,
-        source: dev.link.source,
-      },
-    };
+  const [dst, hop] = [formatIp(pkt.dst), pkt.nextHop === null ? null : formatIp(pkt.nextHop)];
+  const { nodes, pods } = world.snapshot.cluster;
+  const node = nodes.find((each) => each.addresses.some(({ address }) => address === hop || address === dst));
+  if (node !== undefined) {
+    const at = node.addresses.some(({ address }) => address === hop) ? hop : dst;
+    return unknown(dev, `${at} is node ${node.name}, of which no device with this address was recorded`);
   }
+  if (pods.some((p) => p.ips.includes(dst)))
+    return unknown(
+      dev,
+      `what lies between the nodes was not recorded (there is no fabric.json): whether ${hop === null || hop === dst ? "it" : `${hop}, the next hop,`} knows a way to ${dst}, a pod, is not known`,
+    );
   return {
     t: "left",
     ns: dev.ns,

@@ -135,7 +135,7 @@ function restoreConnmark(nfmask: number, ctmask: number): Effect {
 
 /** xt_ct_target: what already has a connection or a template is left alone ("previously seen (loopback)? Ignore"). */
 function isSeen(s: EvalState): boolean {
-  return s.pkt.ct !== null || s.pkt.ctInfo !== "none";
+  return s.pkt.ct !== null || s.pkt.ctInfo !== "none" || s.pkt.orphan;
 }
 
 const notrack: Effect = (s) => {
