@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { assembleSnapshot } from "../src/core/parse/snapshot.ts";
+import { collectSchema, nodeSchema } from "../src/core/schema/collect.ts";
 import { PodIndex } from "../src/host/collect/attribute.ts";
 import { gather, type NodeResult } from "../src/host/collect/gather.ts";
 import { nodeScript } from "../src/host/collect/node-script.ts";
@@ -105,11 +106,20 @@ describe("a node", () => {
       expect(text("host/iptables-save.txt")).toContain('--comment "from the office"');
       expect(text("host/nft.txt")).toContain('comment "the web"');
       expect(text("collect.json")).not.toContain("iptables-save");
+      expect(nodeSchema.parse(JSON.parse(text("node.json"))).name).toBe("n1");
+      expect(collectSchema.parse(JSON.parse(text("collect.json"))).changed).toEqual([]);
       first ??= snapshot;
       const devices = (all: Snapshot): string[] =>
         all.namespaces.map((ns) => ns.links.map((link) => link.name).join(" ")).toSorted();
       expect(devices(snapshot)).toEqual(devices(first));
     });
+
+  whoever("asked for some pods, it still tells of namespaces that may be theirs", async () => {
+    const { snapshot } = await read(
+      await collected(NETWORK, "dash", { KUBEWALK_ONCE: "yes", KUBEWALK_PODS: "shop/web-1" }),
+    );
+    expect(snapshot.namespaces).toHaveLength(3);
+  });
 
   whoever("says what changed while it was captured", async () => {
     const change = `${NETWORK}\n(sleep 0.2; while :; do nft add rule inet mine c tcp dport 81 accept; sleep 0.1; done) </dev/null >/dev/null 2>&1 &`;

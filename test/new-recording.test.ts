@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { diff } from "../src/core/diff/diff.ts";
 import { loadSnapshot } from "../src/host/snapshot/load.ts";
 import { judgeDiff } from "./judge/diff.ts";
@@ -18,6 +18,7 @@ import { judgeFindings } from "./judge/findings.ts";
 import { judge } from "./judge/judge.ts";
 import { openRecording } from "./judge/recording.ts";
 import { report } from "./judge/report.ts";
+import { lockCluster, LOCK_PATIENCE_MS } from "./support/cluster-lock.ts";
 
 const REALCLUSTER = fileURLToPath(new URL("../../shared/realcluster", import.meta.url));
 const TOOLS = [
@@ -34,6 +35,7 @@ const TOOLS = [
   "unzstd",
   "ethtool",
   "python3",
+  "flock",
 ];
 const {
   KUBEWALK_NETWORK: network = "flannel-vxlan",
@@ -63,23 +65,13 @@ const faults = more ?? [...ANYWHERE, ...(network === "flannel-vxlan" ? OF_TUNNEL
 const LIMIT_MS = 900_000;
 const MOST_CAUSES = 15;
 
-const output = (command: string, ...args: string[]): string =>
-  execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-
-/** Processes in the namespaces of such a cluster: two cannot run at a time, since they would share the namespaces' names. */
-function isRunning(): boolean {
-  const names = output("ip", "netns", "list").match(/^kw-\S+/gm) ?? [];
-  return names.some((name) => output("ip", "netns", "pids", name).trim() !== "");
-}
-
 /** Why no cluster can be made here; null when one can. */
 function obstacle(): string | null {
   if (!existsSync(join(REALCLUSTER, "cluster"))) return `no ${REALCLUSTER}`;
   if (process.getuid?.() !== 0) return "needs root";
   const path = (process.env["PATH"] ?? "").split(":");
   const missing = TOOLS.filter((t) => !path.some((dir) => existsSync(join(dir, t))));
-  if (missing.length > 0) return `missing ${missing.join(", ")}`;
-  return isRunning() ? "a cluster is running already" : null;
+  return missing.length > 0 ? `missing ${missing.join(", ")}` : null;
 }
 
 const cannot = obstacle();
@@ -88,6 +80,7 @@ const state = join(home, "cluster");
 const environment = { ...process.env, KW_CLUSTER: state, KW_BIN: process.env["KW_BIN"] ?? join(home, "bin") };
 const interrupt = new AbortController();
 let failed = false;
+let unlock: (() => void) | null = null;
 
 /** Runs one of realcluster's programs; rejects with what it printed. Interrupted when the time is up, so that it cleans up behind itself. */
 async function run(program: string, ...args: string[]): Promise<void> {
@@ -128,10 +121,15 @@ async function forgetAffinity(): Promise<void> {
   for (let i = 1; i <= Number(nodes); i++) await run("cluster", "exec", `n${i}`, "sh", "-c", flush);
 }
 
+beforeAll(async () => {
+  if (cannot === null) unlock = await lockCluster();
+}, LOCK_PATIENCE_MS + 10_000);
+
 afterAll(() => {
-  if (cannot !== null) return;
+  if (unlock === null) return;
   interrupt.abort();
   execFileSync(join(REALCLUSTER, "cluster"), ["down"], { env: environment, stdio: "ignore" });
+  unlock();
   rmSync(join(home, "bin"), { recursive: true, force: true });
   if (!failed) rmSync(home, { recursive: true, force: true });
 }, 60_000);

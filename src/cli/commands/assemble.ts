@@ -12,7 +12,7 @@ const TIMEOUT = 3_600_000;
 /** Builds the snapshot. Resolves to the exit status. Rejects with UsageError for a piece that is none, or a file that cannot be written. */
 export function assemblePieces(
   pieces: readonly string[],
-  options: { archive: string | null; format: "text" | "json" },
+  options: { archive: string | null; format: "text" | "json"; redact: boolean },
   host: Host,
 ): Promise<number> {
   return taking({ ...options, parallel: PARALLEL, timeout: TIMEOUT }, host, (common) => assemble(pieces, common));

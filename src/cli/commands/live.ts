@@ -6,7 +6,7 @@ import { createDirectory, type Directory } from "../../core/names/directory.ts";
 import type { Asked } from "../../core/names/to.ts";
 import type { Kube } from "../../host/collect/kube/connection.ts";
 import { LiveCluster } from "../../host/live/live-cluster.ts";
-import { nodesBehind, nodesOnTheWay, Owners } from "../../host/live/on-the-way.ts";
+import { behind, onTheWay, Owners, type OnTheWay } from "../../host/live/on-the-way.ts";
 import type { LiveChoice } from "../define/live.ts";
 import type { Host } from "../define/shared.ts";
 import { sessionOf } from "../engine.ts";
@@ -46,15 +46,17 @@ export function inKubectlsWords(text: string, namespace: string, dir: Directory)
   return dir.pods.has(`${namespace}/${name}`) ? `pod:${namespace}/${text}` : text;
 }
 
-/** Nodes where a walk from `from` begins: a node's own name, or that of its pod, also when a pod's name is only begun. */
-function nodesOf(dir: Directory, from: string): Set<string> {
+/** Where a walk from `from` begins: a node by its own name, or a pod and its node, also when a pod's name is only begun. */
+function beginningOf(dir: Directory, from: string): OnTheWay {
   const name = from.replace(/^(?:pod|node):/, "");
-  const found = new Set<string>();
+  const found: OnTheWay = { nodes: new Set(), pods: new Set() };
   const [first = ""] = name.split("/", 1);
-  if (dir.nodes.has(first)) found.add(first);
+  if (dir.nodes.has(first)) found.nodes.add(first);
   for (const pod of dir.pods.values())
-    if (pod.node !== null && (pod.id === name || pod.name === name || pod.id.startsWith(`${name}-`)))
-      found.add(pod.node);
+    if (pod.node !== null && (pod.id === name || pod.name === name || pod.id.startsWith(`${name}-`))) {
+      found.nodes.add(pod.node);
+      found.pods.add(pod.id);
+    }
   return found;
 }
 
@@ -81,6 +83,7 @@ function interruption(): { signal: AbortSignal; end: () => void } {
 /** Connects and does `work`; pods that were made are gone when it ends. Resolves to 130 when it was interrupted. */
 async function withCluster(
   choice: LiveChoice,
+  resources: "walk" | "all",
   host: Host,
   work: (cluster: LiveCluster, kube: Kube) => Promise<number>,
 ): Promise<number> {
@@ -94,6 +97,7 @@ async function withCluster(
           choice.execPod === null
             ? { kind: "debug-pod", namespace: NAMESPACE, image: choice.image ?? DEFAULT_IMAGE }
             : { kind: "exec-pod", namespace: null, selector: choice.execPod },
+        resources,
         parallel: choice.parallel,
         timeout: choice.timeout,
         version,
@@ -133,7 +137,7 @@ async function connection(): Promise<{
 function honest(answer: Answer, owners: Owners, lost: ReadonlyMap<string, string>): Answer {
   if (lost.size === 0) return answer;
   const outcomes = answer.outcomes.map((outcome) => {
-    const on = [...nodesOnTheWay({ ...answer, outcomes: [outcome] }, owners)].filter((node) => lost.has(node));
+    const on = [...onTheWay({ ...answer, outcomes: [outcome] }, owners).nodes].filter((node) => lost.has(node));
     if (outcome.client === "answered" || on.length === 0) return outcome;
     const why = on.map((node) => `${node} could not be collected: ${lost.get(node)}`).join("; ");
     return {
@@ -153,7 +157,15 @@ function answersOf(session: Session, resolved: Resolved, allRules: boolean): Ans
   return resolved.questions.map(({ question }) => session.ask(question, { steps: true, allRules }));
 }
 
-/** Collects, walks and collects again, until the walk leads to no node that was not asked. */
+function add(to: OnTheWay, { nodes, pods }: OnTheWay): void {
+  for (const node of nodes) to.nodes.add(node);
+  for (const pod of pods) to.pods.add(pod);
+}
+
+/**
+ * Collects, walks and collects again, until the walk leads to no node that was not asked. Of pods only those on the way are asked; unless all
+ * are answered by these, the rest of the nodes is collected, too, so that nothing is said for want of it.
+ */
 async function stepByStep(
   cluster: LiveCluster,
   namespace: string,
@@ -167,19 +179,20 @@ async function stepByStep(
   const first = createDirectory(snapshot);
   const from = inKubectlsWords(words.from, namespace, first);
   const to = inKubectlsWords(words.to, namespace, first);
-  const begin = nodesOf(first, from);
+  const way = beginningOf(first, from);
   const service = /^(?:svc:)?([^/:]+\/[^/:]+)/.exec(to)?.[1];
-  const behind = first.services.get(service ?? "")?.clusterIPs ??
+  const targets = first.services.get(service ?? "")?.clusterIPs ??
     first.pods.get(service ?? "")?.ips ?? [to.replace(/:\d+$/, "")];
-  for (const address of behind) for (const node of nodesBehind(snapshot, owners, address)) begin.add(node);
-  await cluster.collect(begin);
+  for (const address of targets) add(way, behind(snapshot, owners, address));
+  await cluster.collect(way.nodes, way.pods);
   let answers: Answer[] = [];
   for (let round = 0; round < MOST_ROUNDS; round++) {
     snapshot = await cluster.snapshot();
     const session = sessionOf(snapshot);
     answers = answersOf(session, resolve(createDirectory(snapshot), from, to, asked, extras), allRules);
-    const next = new Set(answers.flatMap((answer) => [...nodesOnTheWay(answer, owners)]));
-    if (!(await cluster.collect(next))) break;
+    for (const answer of answers) add(way, onTheWay(answer, owners));
+    if (await cluster.collect(way.nodes, way.pods)) continue;
+    if (answers.every(({ verdict }) => verdict === "answered") || !(await cluster.collect(way.nodes, null))) break;
   }
   const lost = new Map(cluster.failed().map((node) => [node.label, node.error ?? "not wholly"]));
   return { answers: answers.map((answer) => honest(answer, owners, lost)), snapshot };
@@ -203,7 +216,7 @@ export async function walkLive(
   choice: LiveChoice,
   host: Host,
 ): Promise<number> {
-  return withCluster(choice, host, async (cluster, kube) => {
+  return withCluster(choice, "walk", host, async (cluster, kube) => {
     const { answers, snapshot } = await stepByStep(
       cluster,
       kube.namespace,
@@ -226,8 +239,8 @@ export async function examineLive(
   host: Host,
   examine: (session: Session) => Promise<number>,
 ): Promise<number> {
-  return withCluster(choice, host, async (cluster) => {
-    await cluster.collect(cluster.nodes());
+  return withCluster(choice, "all", host, async (cluster) => {
+    await cluster.collect(cluster.nodes(), null);
     return examine(sessionOf(await cluster.snapshot()));
   });
 }

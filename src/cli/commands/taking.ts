@@ -1,8 +1,12 @@
 /** What taking a snapshot needs of the command line: its file, progress, Ctrl-C, and the report. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { version } from "../../../package.json";
 import { archiveSink } from "../../host/collect/archive-sink.ts";
 import { PieceError } from "../../host/collect/assemble.ts";
 import { UnknownNodeError, type Collected, type CollectOptions } from "../../host/collect/collect.ts";
+import { folderSink, type SnapshotSink } from "../../host/collect/sink.ts";
 import type { NodeResult } from "../../host/collect/gather.ts";
 import { KubeError } from "../../host/collect/kube/kube-error.ts";
 import { NodeError } from "../../host/collect/source.ts";
@@ -19,6 +23,8 @@ export interface TakingOptions {
   /** Milliseconds for one node. */
   timeout: number;
   format: "text" | "json";
+  /** Names and public addresses are replaced before the snapshot is written where others may see it. */
+  redact: boolean;
 }
 
 /** `kubewalk-2026-03-01T12-00-00Z.tar.gz`: no colons, which some file systems refuse. */
@@ -58,6 +64,27 @@ function asUsage(error: unknown): unknown {
   return expected ? new UsageError(error.message) : error;
 }
 
+/** What is collected goes into a folder of the user's own first, is redacted into the archive, and the folder is removed. */
+async function redactingSink(archive: string, io: Io): Promise<SnapshotSink> {
+  const folder = await mkdtemp(join(tmpdir(), "kubewalk-"));
+  const inFolder = folderSink(folder);
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  return {
+    add: inFolder.add,
+    async close() {
+      try {
+        const { redactInto } = await import("../../host/collect/redacted.ts");
+        const { warnOfRedaction } = await import("./redact.ts");
+        const { left, notes } = await redactInto(folder, archive, null);
+        await warnOfRedaction(left, notes, io);
+      } finally {
+        await remove();
+      }
+    },
+    abandon: remove,
+  };
+}
+
 /**
  * Takes a snapshot into its file by `take`, with progress on stderr and the report on stdout. Resolves to the exit status. Rejects with
  * UsageError for what cannot be reached, read or written; nothing is left of the file then.
@@ -70,7 +97,7 @@ export async function taking(
   const { io } = host;
   const archive = options.archive ?? fileName();
   const { parallel, timeout, format } = options;
-  const sink = archiveSink(archive);
+  const sink = options.redact ? await redactingSink(archive, io) : archiveSink(archive);
   const { signal, end } = interruptible(io);
   const began = host.now();
   const onNode = (node: NodeResult, done: number, total: number): void => {

@@ -21,12 +21,19 @@ export function assembleCommand(program: Command, host: Host, done: (status: num
     .description("Builds a snapshot from what was collected by hand.")
     .argument("<pieces...>", "archives of nodes, folders of such, a folder of the cluster's objects, fabric.json")
     .option("-o, --out-file <file>", "the snapshot, a .tar.gz (default: kubewalk-TIME.tar.gz)")
+    .option("--redact", "replace names and public addresses, as kubewalk redact does")
     .addOption(
       new Option("--output <format>", "of the report on what was assembled").choices(["text", "json"]).default("text"),
     )
     .addHelpText("after", HELP)
-    .action(async (pieces: string[], flags: { outFile?: string; output: "text" | "json" }) => {
+    .action(async (pieces: string[], flags: { outFile?: string; redact?: boolean; output: "text" | "json" }) => {
       const { assemblePieces } = await import("../commands/assemble.ts");
-      done(await assemblePieces(pieces, { archive: flags.outFile ?? null, format: flags.output }, host));
+      done(
+        await assemblePieces(
+          pieces,
+          { archive: flags.outFile ?? null, format: flags.output, redact: flags.redact === true },
+          host,
+        ),
+      );
     });
 }

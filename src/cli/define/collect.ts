@@ -16,6 +16,8 @@ Examples:
   kubewalk collect --exec-pod k8s-app=kube-proxy         by pods that are there already
   kubewalk collect --ssh n1 n2 root@10.0.0.7             through ssh, as ~/.ssh/config says
   kubewalk collect --local                               this machine
+  kubewalk collect --lab                                 the lab that stands here (kubewalk lab)
+  kubewalk collect --redact -o public.tar.gz             with other names and public addresses: kubewalk redact --help
   kubewalk collect --script | ssh n1 sudo sh -s >n1.tar  by hand; then: kubewalk assemble n1.tar
   kubewalk collect --cleanup                             removes pods that a killed kubewalk left
 
@@ -30,6 +32,8 @@ interface Flags extends KubeOptions {
   ssh?: string[];
   sshCommand: string;
   local?: boolean;
+  lab?: string | true;
+  redact?: boolean;
   script?: boolean;
   cleanup?: boolean;
   parallel: string;
@@ -46,11 +50,12 @@ function count(text: string, flag: string): number {
 }
 
 /** What was asked to be done, of which only one thing can be. Throws UsageError. */
-function wayOf(flags: Flags): "api" | "exec-pod" | "ssh" | "local" | "script" | "cleanup" {
+function wayOf(flags: Flags): "api" | "exec-pod" | "ssh" | "local" | "lab" | "script" | "cleanup" {
   const asked = [
     flags.execPod !== undefined && ("exec-pod" as const),
     flags.ssh !== undefined && ("ssh" as const),
     flags.local === true && ("local" as const),
+    flags.lab !== undefined && ("lab" as const),
     flags.script === true && ("script" as const),
     flags.cleanup === true && ("cleanup" as const),
   ].filter((each) => each !== false);
@@ -60,6 +65,8 @@ function wayOf(flags: Flags): "api" | "exec-pod" | "ssh" | "local" | "script" | 
     throw new UsageError(`--image is for the pods that kubewalk makes, not for --${way}`);
   if (flags.node !== undefined && way !== "api" && way !== "exec-pod")
     throw new UsageError(`--node chooses among the cluster's nodes, which --${way} does not ask`);
+  if (flags.redact === true && (way === "script" || way === "cleanup"))
+    throw new UsageError(`--redact is for a snapshot, and --${way} takes none`);
   return way;
 }
 
@@ -81,6 +88,8 @@ export function collectCommand(program: Command, host: Host, done: (status: numb
     .option("--ssh <node...>", "through ssh instead")
     .option("--ssh-command <command>", "ssh, and options of its own", "ssh")
     .option("--local", "this machine")
+    .option("--lab [name]", "a lab of this machine; the only one when no name is given")
+    .option("--redact", "replace names and public addresses, so that it can be shown to strangers")
     .option("--script", "print the script that runs on nodes, and collect nothing")
     .option("--cleanup", "remove the pods that an interrupted kubewalk left, and collect nothing")
     .option("--parallel <n>", "how many nodes at a time", "10")
@@ -100,11 +109,16 @@ export function collectCommand(program: Command, host: Host, done: (status: numb
       parallel: count(flags.parallel, "--parallel"),
       timeout: milliseconds(flags.nodeTimeout, "--node-timeout"),
       format: flags.output,
+      redact: flags.redact === true,
     };
     const nodes = flags.node ?? null;
     switch (way) {
       case "local":
         return done(await work.collectLocal(kube, options, host));
+      case "lab": {
+        const { collectLab } = await import("../commands/collect-lab.ts");
+        return done(await collectLab(typeof flags.lab === "string" ? flags.lab : undefined, options, host));
+      }
       case "ssh": {
         const sshCommand = flags.sshCommand.split(/\s+/).filter((word) => word !== "");
         return done(await work.collectSsh(flags.ssh ?? [], sshCommand, kube, options, host));

@@ -61,10 +61,14 @@ function jsonCanonical(value: NftJson): string {
 const isCounter = (statement: NftJson): boolean =>
   typeof statement === "object" && statement !== null && !Array.isArray(statement) && "counter" in statement;
 
-/** A rule of nftables: its statements without counters, and its comment. */
+/** The same in nftables, where what Felix has to say follows it. */
+const FELIX_HASH_BEFORE = /^cali:[-_A-Za-z0-9]{16};\s*/;
+
+/** A rule of nftables: its statements without counters, and its comment without Felix's hash. */
 export function nftCanonical(expr: readonly NftJson[], comment: string | null): string {
   const statements = expr.filter((each) => !isCounter(each)).map(jsonCanonical);
-  return comment === null ? statements.join(" ") : `${statements.join(" ")} # ${comment}`;
+  const said = comment?.replace(FELIX_HASH_BEFORE, "") ?? "";
+  return said === "" ? statements.join(" ") : `${statements.join(" ")} # ${said}`;
 }
 
 /** Elements of a set in no particular order, without the time that is left and counters. */

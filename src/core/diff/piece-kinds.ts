@@ -93,11 +93,13 @@ export const NEIGHBOURS: PieceKind<NeighbourState> = {
   key: (neighbour) => `${neighbour.proxy === true} ${neighbour.dev} ${neighbour.ip}`,
   text: (neighbour) =>
     `${neighbour.ip} dev ${neighbour.dev}${typeof neighbour.mac === "string" ? ` lladdr ${neighbour.mac}` : ""} ${neighbour.state ?? ""}`,
-  // arp_constructor and ndisc_constructor: multicast, broadcast, and all that leaves by lo, get NOARP entries.
+  // arp_constructor and ndisc_constructor: multicast, broadcast, all that leaves by lo, and all that leaves by a device without
+  // addresses of its link (tunl0) get NOARP entries.
   ofKernel: (neighbour) =>
     neighbour.proxy !== true &&
     (LEARNED.has(neighbour.state ?? "") ||
-      (neighbour.state === "NOARP" && (neighbour.dev === "lo" || isMulticast(neighbour.ip)))),
+      (neighbour.state === "NOARP" &&
+        (neighbour.dev === "lo" || isMulticast(neighbour.ip) || typeof neighbour.mac !== "string"))),
 };
 
 /** Keys of entries that stand for a device's own address on its bridge carry the device, so the kernel's are found by their state. */

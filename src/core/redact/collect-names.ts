@@ -31,6 +31,9 @@ const KINDS: Readonly<Record<string, NameKind>> = { Pod: "pod", Node: "node", Se
 /** Kinds of objects by the name of their resource. */
 const RESOURCES: Readonly<Record<string, NameKind>> = { pods: "pod", nodes: "node", services: "svc", namespaces: "ns" };
 
+/** Policies of Kubernetes, Calico and Cilium. */
+const POLICIES = /^[a-z]*networkpolicies(?:\.|$)/;
+
 /** Labels whose values are of a fixed choice, or are a number. */
 const PLAIN_LABEL =
   /^(?:beta\.)?kubernetes\.io\/(?:os|arch)$|\/(?:managed-by|instance-type)$|^pod-template-generation$|^controller-revision-hash$/;
@@ -93,7 +96,7 @@ function walk(value: Json, names: Names): void {
 /** Adds the names in one file of cluster/, `pods` for cluster/pods.json. */
 export function namesOfObjects(resource: string, list: Json, names: Names): void {
   const items = isObject(list) && Array.isArray(list["items"]) ? list["items"] : [];
-  const kind = RESOURCES[resource] ?? "name";
+  const kind = POLICIES.test(resource) ? "policy" : (RESOURCES[resource] ?? "name");
   for (const item of items) {
     const meta = isObject(item) && isObject(item["metadata"]) ? item["metadata"] : {};
     if (!NAMED_BY_RULE.test(resource)) names.add(kind, meta["name"]);

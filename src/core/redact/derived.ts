@@ -5,8 +5,10 @@
 import { chainName, hostDeviceName, vtepMac } from "../networks/calico/names.ts";
 import { shortHash } from "../networks/kube-proxy/iptables/names.ts";
 
-/** Prefixes of Calico's chains of an endpoint's device: to, from, both for the host's own. */
-const DEVICE_CHAINS = ["cali-tw-", "cali-fw-", "cali-sm-", "cali-to-hep-", "cali-fh-"] as const;
+/** Prefixes of Calico's chains of an endpoint's device: to, from, both for the host's own, ARP. */
+const DEVICE_CHAINS = ["cali-tw-", "cali-fw-", "cali-sm-", "cali-to-hep-", "cali-fh-", "cali-arp-"] as const;
+/** In nftables a chain's name begins with its table's in iptables (felix/nftables/layer.go). */
+const LAYERS = ["", "filter-", "mangle-", "nat-", "raw-"] as const;
 /** Chains of profiles: inbound, outbound. */
 const PROFILE_CHAINS = ["cali-pri-", "cali-pro-"] as const;
 const PROFILES = ["kns.", "ksa."] as const;
@@ -15,18 +17,64 @@ const PROFILES = ["kns.", "ksa."] as const;
 export function addPod(words: Map<string, string>, pod: [namespace: string, name: string], by: [string, string]): void {
   const [device, other] = [hostDeviceName("cali", ...pod), hostDeviceName("cali", ...by)];
   words.set(device, other);
-  for (const prefix of DEVICE_CHAINS) words.set(chainName(prefix, device), chainName(prefix, other));
+  for (const prefix of DEVICE_CHAINS)
+    for (const layer of LAYERS) words.set(layer + chainName(prefix, device), layer + chainName(prefix, other));
 }
 
 /** Adds Calico's names of a Kubernetes namespace. */
 export function addNamespace(words: Map<string, string>, name: string, by: string): void {
   for (const chain of PROFILE_CHAINS)
-    for (const profile of PROFILES) words.set(chainName(chain, profile + name), chainName(chain, profile + by));
+    for (const profile of PROFILES)
+      for (const layer of LAYERS)
+        words.set(layer + chainName(chain, profile + name), layer + chainName(chain, profile + by));
 }
 
 /** Beginnings of Calico's devices that rules tell apart, `cali3` of `-i cali3+`: Felix sorts packets by them (rules/dispatch.go). */
 export function deviceWildcards(save: string, found: Set<string>): void {
   for (const [, beginning] of save.matchAll(/ -[io] (cali[\da-f]+)\+/g)) found.add(beginning!);
+}
+
+/** A rule of Calico's for one device, or those with one beginning, in a chain that leads each to its own: the chain, the device. */
+const DISPATCH = /^(?:\[\d+:\d+\] )?-A (cali-\S+) (?:\S+ \S+ )?-[io] (cali[\da-f]{11}|cali[\da-f]+\+) /;
+
+interface DispatchRule {
+  line: string;
+  chain: string;
+  device: string;
+}
+
+function dispatchRule(line: string | undefined): DispatchRule | null {
+  const [, chain, device] = (line !== undefined && DISPATCH.exec(line)) || [];
+  return line === undefined || chain === undefined || device === undefined
+    ? null
+    : { line, chain, device: device.replace("+", "") };
+}
+
+/** Sorted by their devices; as they were when one device begins as another, so that a packet could meet two. */
+function sorted(rules: readonly DispatchRule[]): readonly DispatchRule[] {
+  const order = rules.toSorted((a, b) => (a.device < b.device ? -1 : 1));
+  return order.some(({ device }, i) => i > 0 && device.startsWith(order[i - 1]!.device)) ? rules : order;
+}
+
+/**
+ * A save of iptables with neighbouring rules for single devices of Calico's sorted by them, as Felix sorts them. No packet has two such
+ * devices, so their order decides nothing; it would tell that the devices once had other names.
+ */
+export function sortedDispatch(save: string): string {
+  const lines: string[] = [];
+  let group: DispatchRule[] = [];
+  const end = (): void => {
+    for (const { line } of sorted(group)) lines.push(line);
+    group = [];
+  };
+  for (const line of save.split("\n")) {
+    const rule = dispatchRule(line);
+    if (rule === null || rule.chain !== group[0]?.chain) end();
+    if (rule === null) lines.push(line);
+    else group.push(rule);
+  }
+  end();
+  return lines.join("\n");
 }
 
 /** Whether a pod's device begins as before, as far as any rule looks. */

@@ -2,10 +2,13 @@
 import { isVocabulary } from "./vocabulary.ts";
 
 /** What a name names; the word that takes its place begins with it. */
-export type NameKind = "node" | "ns" | "pod" | "svc" | "name" | "label" | "host" | "domain";
+export type NameKind = "node" | "ns" | "pod" | "svc" | "policy" | "name" | "label" | "host" | "domain";
 
-/** In this order: a word that names several things gets the place of the first. */
-const ORDER: readonly NameKind[] = ["node", "ns", "svc", "pod", "host", "domain", "label", "name"];
+/**
+ * In this order: a word that names several things gets the place of the first. Policies come before all, since Calico asks them in the order
+ * of their names.
+ */
+const ORDER: readonly NameKind[] = ["policy", "node", "ns", "svc", "pod", "host", "domain", "label", "name"];
 
 /** A name as Kubernetes allows it (RFC 1123), or a label's value; nothing else is one word in every file. */
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/;
@@ -27,12 +30,14 @@ export class Names {
   }
 
   /**
-   * Every name by its replacement: the kind and a number, by the order of the names. No replacement is a name that was there. `fits` may turn a
+   * Every name by its replacement: the kind and a number, by the order of the names; those of policies have as many digits as it takes for
+   * that to be the order of the replacements, too. No replacement is a name that was there. `fits` may turn a
    * replacement down, and is then asked about the next.
    */
   finish(fits: (name: string, by: string, given: ReadonlyMap<string, string>) => boolean): Map<string, string> {
     const taken = new Set([...this.found.keys(), ...this.given.values()]);
     const next = new Map<NameKind, number>();
+    const digits = String([...this.found.values()].filter((kind) => kind === "policy").length).length + 1;
     // Pods last: devices are named after their namespaces, too.
     const order = ([name, kind]: [string, NameKind]): string => `${kind === "pod" ? 1 : 0} ${name}`;
     for (const [name, kind] of [...this.found].toSorted((a, b) => (order(a) < order(b) ? -1 : 1))) {
@@ -41,7 +46,8 @@ export class Names {
       do {
         const n = (next.get(kind) ?? 0) + 1;
         next.set(kind, n);
-        by = kind === "domain" || kind === "host" ? `${kind}-${n}.example` : `${kind}-${n}`;
+        by = kind === "policy" ? `${kind}-${String(n).padStart(digits, "0")}` : `${kind}-${n}`;
+        if (kind === "domain" || kind === "host") by += ".example";
       } while (taken.has(by) || !fits(name, by, this.given));
       taken.add(by);
       this.given.set(name, by);

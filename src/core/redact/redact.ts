@@ -16,6 +16,7 @@ import {
   deviceWildcards,
   keepsBeginning,
   nftNames,
+  sortedDispatch,
 } from "./derived.ts";
 import { Names } from "./names.ts";
 import { strippedList } from "./objects.ts";
@@ -49,6 +50,9 @@ export interface Redacted {
 /** Files of the kernel's own words: names stand only where programs made them. */
 const KERNEL =
   /\/(?:addr|route[46]|rule[46]|neigh|neigh-proxy|fdb|bridge-link|vlan|nexthop|tc|link-stats)\.json$|\/(?:sysctl|conntrack6?|ipvs|stats|conntrack-stats|xt_recent)\.txt$/;
+
+/** What iptables-save printed. */
+const SAVE = /\/ip6?tables(?:-legacy)?-save\.txt$/;
 
 /** Names that someone gave in the kernel's listings: of namespaces, and of devices beside their own. */
 const GIVEN = /("(?:link_netns|netns|netns_name|ifalias|alias)":\s*")([^"]*)(")/g;
@@ -96,7 +100,7 @@ class Redaction {
       if (isObject(pod)) this.pod(pod["namespace"], pod["name"]);
     } else if (path.endsWith("/resolv.conf")) namesOfResolver(text, this.names);
     if (path.endsWith("/addr.json")) for (const [, device] of text.matchAll(DEVICE)) this.devices.add(device!);
-    if (/\/ip6?tables(?:-legacy)?-save\.txt$/.test(path)) this.saves.push(path);
+    if (SAVE.test(path)) this.saves.push(path);
     const node = /^nodes\/([^/]+)\//.exec(path)?.[1];
     if (node !== undefined) this.names.add("node", node);
   }
@@ -223,7 +227,7 @@ class FileRedactor {
     }
     if (path.endsWith("/sockets.txt"))
       return this.addresses.text(this.words.derived(text.replaceAll(CGROUP, (group) => this.words.text(group))));
-    return this.all(text);
+    return SAVE.test(path) ? sortedDispatch(this.all(text)) : this.all(text);
   }
 }
 

@@ -1,5 +1,6 @@
 /** The JSON Schemas that ship in the package, as text by file name. */
 import { z } from "zod";
+import { collectedSchema, collectSchema, nodeSchema } from "./collect.ts";
 import { compareSchema } from "./compare.ts";
 import { diffSchema } from "./diff.ts";
 import { findingsSchema } from "./doctor.ts";
@@ -24,6 +25,9 @@ const SCHEMAS: readonly [name: string, schema: z.ZodType][] = [
   ["kubewalk.lab-graph.v1", labGraphSchema],
   ["kubewalk.lab-walk.v1", labWalkSchema],
   ["kubewalk.snapshot.v1", snapshotSchema],
+  ["kubewalk.collected.v1", collectedSchema],
+  ["kubewalk.node.v1", nodeSchema],
+  ["kubewalk.collect.v1", collectSchema],
   ["kubewalk.fabric.v1", fabricSchema],
 ];
 

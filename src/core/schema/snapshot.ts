@@ -1,5 +1,6 @@
 /** Schemas of the two files at the head of a snapshot: snapshot.json and fabric.json. */
 import { z } from "zod";
+import { collectedPartSchema } from "./collect.ts";
 
 export const snapshotSchema = z
   .object({
@@ -9,6 +10,7 @@ export const snapshotSchema = z
     kubernetes: z.string().optional().describe("Version of the API server"),
     network: z.string().optional().describe("What connects the pods, in the recorder's words"),
     proxy: z.string().optional().describe("Mode of kube-proxy, in the recorder's words"),
+    collected: collectedPartSchema.optional(),
   })
   .meta({ title: "snapshot.json of a kubewalk snapshot" });
 

@@ -1,5 +1,6 @@
 /** Asks many nodes, some at a time, and passes their files on as they come. */
 import { attribute, type KnownPods } from "./attribute.ts";
+import type { Extent } from "./node-script.ts";
 import { NodeArchiveError, nodeFiles } from "./node-archive.ts";
 import type { SnapshotSink } from "./sink.ts";
 import { NodeError, type NodeSource } from "./source.ts";
@@ -40,6 +41,8 @@ export interface GatherOptions {
   signal: AbortSignal;
   /** Whether the archives are being made now, so that clocks can be compared. */
   live: boolean;
+  /** What is asked for, of sources that can be asked for less than all; all when not given. */
+  extent?: Extent | null;
   /** Milliseconds since 1970. */
   now: () => number;
   onNode?: (result: NodeResult, done: number, total: number) => void;
@@ -118,7 +121,7 @@ class Gathering {
     const asked = now();
     const taken = new Set<string>();
     try {
-      for await (const { path, bytes } of nodeFiles(source.open(patience.signal))) {
+      for await (const { path, bytes } of nodeFiles(source.open(patience.signal, this.options.extent))) {
         if (path === "node.json") this.begin(result, source, headOf(bytes), asked);
         if (result.name === null) throw new NodeArchiveError("node.json is not the first file in the archive");
         if (path === "collect.json") this.end(result, bytes);

@@ -16,6 +16,8 @@ export interface LiveOptions {
   by:
     | { kind: "exec-pod"; namespace: string | null; selector: string }
     | { kind: "debug-pod"; namespace: string; image: string };
+  /** Which of the cluster's resources are read: what walks need, or all. */
+  resources: "walk" | "all";
   /** How many nodes at a time. */
   parallel: number;
   /** Milliseconds for one node. */
@@ -26,8 +28,13 @@ export interface LiveOptions {
   onNode: (result: NodeResult) => void;
 }
 
+/** What names and addresses are resolved by; walks need nothing else of the cluster. */
+const OF_WALKS: ReadonlySet<string> = new Set(["nodes", "pods", "services", "endpointslices.discovery.k8s.io"]);
+
 export class LiveCluster {
   private readonly results = new Map<string, NodeResult>();
+  /** Nodes of which not all pods were asked for. */
+  private readonly narrow = new Set<string>();
 
   private constructor(
     private readonly kube: Kube,
@@ -43,7 +50,7 @@ export class LiveCluster {
     const sink = memorySink();
     const { by, signal } = options;
     const run = randomBytes(6).toString("hex");
-    const cluster = await readCluster(kube, sink, signal);
+    const cluster = await readCluster(kube, sink, signal, options.resources === "walk" ? OF_WALKS : null);
     // Without these nobody knows who is asked about, and where.
     for (const resource of ["nodes", "pods"]) {
       const why = cluster.missing.get(resource);
@@ -72,10 +79,13 @@ export class LiveCluster {
     return [...this.results.values()].filter((each) => each.state !== "whole");
   }
 
-  /** Collects those of `nodes` that were not asked before. Resolves to whether there were any. */
-  async collect(nodes: Iterable<string>): Promise<boolean> {
+  /**
+   * Collects those of `nodes` that were not asked before: with `pods` (NAMESPACE/NAME) only the node itself and these, else those that were
+   * asked for less, too. Resolves to whether there were any.
+   */
+  async collect(nodes: Iterable<string>, pods: ReadonlySet<string> | null): Promise<boolean> {
     const sources = [...new Set(nodes)]
-      .filter((node) => !this.results.has(node))
+      .filter((node) => !this.results.has(node) || (pods === null && this.narrow.has(node)))
       .flatMap((node) => this.sources.get(node) ?? []);
     const { parallel, timeout, signal, onNode } = this.options;
     const found = await gather(sources, this.sink, {
@@ -84,10 +94,15 @@ export class LiveCluster {
       pods: this.cluster.pods,
       signal,
       live: true,
+      extent: pods === null ? null : { pods },
       now: Date.now,
       onNode,
     });
-    for (const [i, source] of sources.entries()) this.results.set(source.label, found[i]!);
+    for (const [i, source] of sources.entries()) {
+      this.results.set(source.label, found[i]!);
+      if (pods === null) this.narrow.delete(source.label);
+      else this.narrow.add(source.label);
+    }
     return sources.length > 0;
   }
 

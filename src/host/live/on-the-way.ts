@@ -8,9 +8,17 @@ const LEADING: ReadonlySet<Step["kind"]> = new Set(["route", "neighbour", "fdb",
 
 const WORD = /[\da-fA-F:.]*[:.][\da-fA-F:.]*[\da-fA-F]/g;
 
+/** Where walks lead. */
+export interface OnTheWay {
+  nodes: Set<string>;
+  /** NAMESPACE/NAME. */
+  pods: Set<string>;
+}
+
 /** Whose an address is, by the cluster's objects alone. */
 export class Owners {
   private readonly byAddress = new Map<string, string>();
+  private readonly podByAddress = new Map<string, string>();
   private readonly ranges: { prefix: Prefix; node: string }[] = [];
   private readonly nodes = new Set<string>();
 
@@ -24,12 +32,15 @@ export class Owners {
       }
     }
     for (const pod of cluster.pods)
-      if (pod.node !== null && !pod.hostNetwork) for (const ip of pod.ips) this.add(ip, pod.node);
+      if (pod.node !== null && !pod.hostNetwork)
+        for (const ip of pod.ips) this.add(ip, pod.node, `${pod.namespace}/${pod.name}`);
   }
 
-  private add(address: string, node: string): void {
+  private add(address: string, node: string, pod?: string): void {
     const ip = parseIp(address);
-    if (ip !== null) this.byAddress.set(formatIp(ip), node);
+    if (ip === null) return;
+    this.byAddress.set(formatIp(ip), node);
+    if (pod !== undefined) this.podByAddress.set(formatIp(ip), pod);
   }
 
   /** The node that has the address, or the pod with it, or the range that it is in; null when none is known to. */
@@ -38,12 +49,15 @@ export class Owners {
     return known ?? this.ranges.find(({ prefix }) => inPrefix(ip, prefix))?.node ?? null;
   }
 
-  /** Nodes of the addresses in a text. */
-  inText(text: string, found: Set<string>): void {
+  /** Nodes, and pods as NAMESPACE/NAME, of the addresses in a text. */
+  inText(text: string, found: OnTheWay): void {
     for (const word of text.match(WORD) ?? []) {
       const ip = parseIp(word) ?? parseIp(word.replace(/:\d+$/, ""));
-      const node = ip === null ? null : this.nodeOf(ip);
-      if (node !== null) found.add(node);
+      if (ip === null) continue;
+      const node = this.nodeOf(ip);
+      if (node !== null) found.nodes.add(node);
+      const pod = this.podByAddress.get(formatIp(ip));
+      if (pod !== undefined) found.pods.add(pod);
     }
   }
 
@@ -53,12 +67,17 @@ export class Owners {
   }
 }
 
-/** Nodes that the paths of an answer lead to. `answer` must have its steps. */
-export function nodesOnTheWay(answer: Answer, owners: Owners): Set<string> {
-  const found = new Set<string>();
+/** A pod's place: the node, and the pod as NAMESPACE/NAME. */
+const POD_PLACE = /^([^/]+)\/pod\/([^/]+\/[^/]+)$/;
+
+/** Nodes and pods that the paths of an answer lead to. `answer` must have its steps. */
+export function onTheWay(answer: Answer, owners: Owners): OnTheWay {
+  const found: OnTheWay = { nodes: new Set(), pods: new Set() };
   const place = (at: string): void => {
     const node = at.split("/", 1)[0]!;
-    if (owners.isNode(node)) found.add(node);
+    if (owners.isNode(node)) found.nodes.add(node);
+    const pod = POD_PLACE.exec(at)?.[2];
+    if (pod !== undefined) found.pods.add(pod);
   };
   place(answer.from);
   for (const { because, server, steps } of answer.outcomes) {
@@ -73,9 +92,9 @@ export function nodesOnTheWay(answer: Answer, owners: Owners): Set<string> {
   return found;
 }
 
-/** Of the nodes on the way to an address before anything was walked: its own, or those of a Service's endpoints. */
-export function nodesBehind(snapshot: Snapshot, owners: Owners, address: string): Set<string> {
-  const found = new Set<string>();
+/** On the way to an address before anything was walked: whose it is, or whose those of a Service's endpoints are. */
+export function behind(snapshot: Snapshot, owners: Owners, address: string): OnTheWay {
+  const found: OnTheWay = { nodes: new Set(), pods: new Set() };
   const { services, endpointSlices } = snapshot.cluster;
   const service = services.find((each) =>
     [...each.clusterIPs, ...each.externalIPs, ...each.loadBalancerIPs].includes(address),
@@ -86,7 +105,10 @@ export function nodesBehind(snapshot: Snapshot, owners: Owners, address: string)
   }
   for (const slice of endpointSlices) {
     if (slice.namespace !== service.namespace || slice.service !== service.name) continue;
-    for (const { node } of slice.endpoints) if (node !== null && owners.isNode(node)) found.add(node);
+    for (const { node, addresses } of slice.endpoints) {
+      if (node !== null && owners.isNode(node)) found.nodes.add(node);
+      for (const each of addresses) owners.inText(each, found);
+    }
   }
   return found;
 }

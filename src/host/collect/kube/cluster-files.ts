@@ -63,13 +63,19 @@ async function readResource(
 }
 
 /** So many lists are asked for at once. */
-const PARALLEL = 4;
+const PARALLEL = 6;
 
 /**
- * Reads the cluster's objects into `sink`, cleaned of secrets; Secrets are not read at all. What may not be read is `missing`.
+ * Reads the cluster's objects into `sink`, cleaned of secrets; Secrets are not read at all. What may not be read is `missing`. With `only`
+ * just these resources, and nothing of the networks' own.
  * Rejects with KubeError when the server cannot be asked at all.
  */
-export async function readCluster(kube: Kube, sink: SnapshotSink, signal: AbortSignal): Promise<ClusterFiles> {
+export async function readCluster(
+  kube: Kube,
+  sink: SnapshotSink,
+  signal: AbortSignal,
+  only: ReadonlySet<string> | null = null,
+): Promise<ClusterFiles> {
   const found: ClusterFiles = {
     pods: new PodIndex(),
     nodes: [],
@@ -83,19 +89,28 @@ export async function readCluster(kube: Kube, sink: SnapshotSink, signal: AbortS
       if (error instanceof KubeError && error.status !== null && error.status !== 401) return {};
       throw error;
     });
-  const extra = networkResources(kube, signal).catch((error: unknown) => {
-    if (!(error instanceof KubeError) || error.status === null || error.status === 401) throw error;
-    found.missing.set("networks' own resources", error.message);
-    return [];
-  });
-  const first = await Promise.all([version, extra]);
-  const gitVersion = first[0]["gitVersion"];
-  found.kubernetes = typeof gitVersion === "string" ? gitVersion : null;
-  const queue = [...RESOURCES, ...first[1]];
+  const ofNetworks = async (): Promise<Resource[]> => {
+    if (only !== null) return [];
+    try {
+      return await networkResources(kube, signal);
+    } catch (error) {
+      if (!(error instanceof KubeError) || error.status === null || error.status === 401) throw error;
+      found.missing.set("networks' own resources", error.message);
+      return [];
+    }
+  };
+  const queue = RESOURCES.filter(({ file }) => only === null || only.has(file));
   const worker = async (): Promise<void> => {
     for (let resource = queue.shift(); resource !== undefined; resource = queue.shift())
       await readResource(kube, resource, sink, found, signal);
   };
+  const [{ gitVersion }, extra] = await Promise.all([
+    version,
+    ofNetworks(),
+    ...Array.from({ length: PARALLEL }, worker),
+  ]);
+  found.kubernetes = typeof gitVersion === "string" ? gitVersion : null;
+  queue.push(...extra);
   await Promise.all(Array.from({ length: PARALLEL }, worker));
   return found;
 }

@@ -1,7 +1,7 @@
 /** Runs the script in a container, and streams what it prints. */
 import { Exec, type V1Status } from "@kubernetes/client-node";
 import { PassThrough, Writable } from "node:stream";
-import { nodeScript } from "../node-script.ts";
+import { nodeScript, type Extent } from "../node-script.ts";
 import { NodeError } from "../source.ts";
 import type { Kube } from "./connection.ts";
 import { refusal } from "./kube-error.ts";
@@ -44,6 +44,7 @@ export async function* execScript(
   kube: Kube,
   pod: { namespace: string; name: string; container: string },
   signal: AbortSignal,
+  extent: Extent | null = null,
 ): AsyncGenerator<Buffer, void, undefined> {
   const output = new PassThrough({ highWaterMark: MOST_WAITING });
   // Never ended: the script ends by itself, and not every protocol could tell it.
@@ -87,7 +88,7 @@ export async function* execScript(
   });
   output.on("drain", () => socket.resume());
   signal.addEventListener("abort", close, { once: true });
-  input.write(nodeScript());
+  input.write(nodeScript(extent));
   try {
     signal.throwIfAborted();
     for await (const chunk of output as AsyncIterable<Buffer>) yield chunk;

@@ -1,4 +1,5 @@
 /** Nodes that are asked through pods. */
+import type { Extent } from "../node-script.ts";
 import { NodeError, type NodeSource } from "../source.ts";
 import type { NodeState } from "./cluster-files.ts";
 import type { Kube } from "./connection.ts";
@@ -10,6 +11,7 @@ async function* throughDebugPod(
   node: NodeState,
   options: DebugPodOptions,
   signal: AbortSignal,
+  extent: Extent | null,
 ): AsyncGenerator<Buffer, void, undefined> {
   if (!node.ready) throw new NodeError("it is not ready: its kubelet does not report, so no pod can start there");
   signal.throwIfAborted();
@@ -17,7 +19,7 @@ async function* throughDebugPod(
   const name = await createPod(kube, node.name, options);
   try {
     await untilRunning(kube, options.namespace, name, signal);
-    yield* execScript(kube, { namespace: options.namespace, name, container: CONTAINER }, signal);
+    yield* execScript(kube, { namespace: options.namespace, name, container: CONTAINER }, signal, extent);
   } finally {
     await deletePod(kube, options.namespace, name);
   }
@@ -25,7 +27,11 @@ async function* throughDebugPod(
 
 /** A node, by a privileged pod that is made for it and removed again. */
 export function debugPodSource(kube: Kube, node: NodeState, options: DebugPodOptions): NodeSource {
-  return { label: node.name, name: node.name, open: (signal) => throughDebugPod(kube, node, options, signal) };
+  return {
+    label: node.name,
+    name: node.name,
+    open: (signal, extent = null) => throughDebugPod(kube, node, options, signal, extent),
+  };
 }
 
 const recordOf = (value: unknown): Record<string, unknown> =>
@@ -66,7 +72,11 @@ export async function existingPodSources(kube: Kube, choice: PodChoice, signal: 
       name: String(meta["name"]),
       container: String(container["name"]),
     };
-    sources.set(node, { label: node, name: node, open: (inner) => execScript(kube, pod, inner) });
+    sources.set(node, {
+      label: node,
+      name: node,
+      open: (inner, extent = null) => execScript(kube, pod, inner, extent),
+    });
   }
   if (sources.size === 0)
     throw new NodeError(

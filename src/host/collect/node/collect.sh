@@ -10,6 +10,8 @@
 # tool is asked when it is there, and commands.json in the archive says how each ended.
 #
 #   KUBEWALK_LIMIT   seconds that one command may take (default 20)
+#   KUBEWALK_ONCE    not empty: what changes meanwhile is not looked for
+#   KUBEWALK_PODS    only network namespaces of these pods (NAMESPACE/NAME, separated by spaces), the node's own, and such as are nobody's
 #   KUBEWALK_NAME    the node's name in the cluster, when it is neither the host name nor kubelet's --hostname-override
 
 LC_ALL=C
@@ -408,6 +410,19 @@ grouped() {
     }'
 }
 
+# Of the groups in its input those that are asked for; where nobody knows whose one is, it may be.
+wanted() {
+  while read -r inode path pids; do
+    keep=yes
+    for each in $pids; do
+      pod_of "$each" || continue
+      case " $KUBEWALK_PODS " in *" $pod_namespace/$pod "*) ;; *) keep=no ;; esac
+      break
+    done
+    [ "$keep" = no ] || printf '%s\n' "$inode $path $pids"
+  done
+}
+
 # namespaces_of N: of the others, each fourth from the Nth on.
 namespaces_of() {
   turn=0
@@ -622,6 +637,7 @@ survey() {
   host_netns=''
   [ "$(link_of /proc/1/ns/net)" = "$(link_of /proc/self/ns/net)" ] || host_netns=/proc/1/ns/net
   groups=$(grouped)
+  [ -z "$KUBEWALK_PODS" ] || groups=$(printf '%s\n' "$groups" | wanted)
   {
     others
   } | {
@@ -700,7 +716,7 @@ main() {
   { read -r nonce </proc/sys/kernel/random/uuid; } 2>/dev/null
   mark=$(printf '\001%s ' "$nonce")
   export mark
-  KUBEWALK_ONCE=${KUBEWALK_ONCE:-}
+  KUBEWALK_ONCE=${KUBEWALK_ONCE:-} KUBEWALK_PODS=${KUBEWALK_PODS:-}
   find_applets
   have awk || { echo "kubewalk: no awk, without which secrets cannot be removed: nothing is sent" >&2; exit 1; }
   [ "$(echo kubewalk | awk '{ print $1 }')" = kubewalk ] || { echo "kubewalk: awk does not work: nothing is sent" >&2; exit 1; }
