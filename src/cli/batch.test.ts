@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -92,7 +92,7 @@ describe("questions in, answers out, in order", () => {
   test("a file is read as standard input is", async () => {
     const path = join(tmpdir(), `kubewalk-batch-${process.pid}.jsonl`);
     await writeFile(path, `${q("10.0.0.1")}\n{"from":"n1/host"}\n`);
-    const ran = await kubewalk(["walk", "snap", "--batch", path], given);
+    const ran = await kubewalk(["walk", "snap", "--batch", path], given).finally(() => rm(path));
     expect(ran.status).toBe(2);
     expect(ran.err).toBe(`error: ${path}:2: a question needs "to"\n`);
     const none = await kubewalk(["walk", "snap", "--batch", "/nowhere/at/all"], given);
