@@ -18,6 +18,7 @@ Examples:
   sudo kubewalk lab walk shop/client-1 svc:shop/web:80
   sudo kubewalk lab snapshot snap && kubewalk doctor snap
   sudo kubewalk lab down
+  sudo kubewalk lab up calico-ipip --vm               in a virtual machine, whose kernel has IPIP
 
 Exit status: 0 done, all as foretold; 1 something is not; 2 usage, or this machine lacks something; 3 kubewalk itself failed;
 4 the engine does not know. exec: that of the program.
@@ -39,6 +40,13 @@ interface Named {
   name?: string;
 }
 
+interface UpFlags extends Named {
+  vm?: boolean;
+  vmMemory?: number;
+  vmCpus?: number;
+  accel?: "tcg" | "kvm";
+}
+
 type Done = (status: number) => void;
 
 function managing(lab: Command, host: Host, done: Done): void {
@@ -48,9 +56,21 @@ function managing(lab: Command, host: Host, done: Done): void {
     .description("Makes the network of a scenario in namespaces of this machine.")
     .argument("<scenario>", "name of a shipped scenario, or a file")
     .option("--name <name>", "name of the lab (default: the scenario's)")
-    .action(async (scenario: string, flags: Named) => {
+    .option("--vm", "in a virtual machine with Debian's kernel, which has every kind of link")
+    .option("--vm-memory <MiB>", "memory of the machine (default: 1024)", positive("--vm-memory", 1 << 20))
+    .option("--vm-cpus <n>", "processors of the machine (default: 2, or what there are)", positive("--vm-cpus", 64))
+    .addOption(
+      new Option("--accel <how>", "how the machine is run: emulated, or by the processor (default: tcg)").choices([
+        "tcg",
+        "kvm",
+      ]),
+    )
+    .action(async (scenario: string, flags: UpFlags) => {
+      const { vm, vmMemory: memory, vmCpus: cpus, accel } = flags;
+      if (vm !== true && [memory, cpus, accel].some((each) => each !== undefined))
+        throw new UsageError("--vm-memory, --vm-cpus and --accel are about the machine of --vm");
       const { labUp } = await import("../commands/lab/manage.ts");
-      done(await labUp(scenario, flags.name, host));
+      done(await labUp(scenario, flags.name, vm === true ? { memory, cpus, accel } : null, host));
     });
   lab
     .command("down")

@@ -3,9 +3,10 @@ import { spawn } from "node:child_process";
 import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Duplex } from "node:stream";
 import { LabError } from "./parts.ts";
 import { shippedFile } from "./shipped.ts";
-import { labFolder, processId, type ProcessId } from "./state.ts";
+import { labFolder, processId, type ProcessId, type VmState } from "./state.ts";
 
 /** A request's answer, by the agent's word for it. */
 interface Reply {
@@ -15,11 +16,11 @@ interface Reply {
 
 /** One connection to an agent; requests on it are answered in order. */
 export class AgentClient {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #waiting: { resolve: (value: unknown) => void; reject: (error: Error) => void }[] = [];
   readonly #lab: string;
 
-  constructor(socket: Socket, lab: string) {
+  constructor(socket: Duplex, lab: string) {
     this.#socket = socket;
     this.#lab = lab;
     const lines = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY });
@@ -53,7 +54,7 @@ export class AgentClient {
 
   close(): void {
     this.#socket.end();
-    this.#socket.unref();
+    if (this.#socket instanceof Socket) this.#socket.unref();
   }
 }
 
@@ -77,10 +78,12 @@ export interface StartedAgent {
 /** An agent's process that has nothing to do as yet: it starts while others compute what it will be asked. */
 export interface WarmAgent {
   /**
-   * Gives it a lab, whose folder is there. `known` is called with its process before it makes anything. Rejects with LabError with what it
-   * said when it cannot work.
+   * Gives it a lab, whose folder is there. `known` is called with its process before it makes anything, and with its machine, if it has one of its
+   * own. Rejects with LabError with what it said when it cannot work.
    */
-  begin(lab: string, known: (agent: ProcessId) => void): Promise<StartedAgent>;
+  begin(lab: string, known: (agent: ProcessId, vm?: VmState) => void): Promise<StartedAgent>;
+  /** Whether it makes its namespaces in a machine of its own. */
+  readonly isVm?: boolean;
   /** Ends it, if it was given nothing. */
   dismiss(): void;
 }

@@ -137,7 +137,7 @@ export function claimBatches(
         batch.sysctl.push({ key: parsed.words.slice(0, at), value: parsed.words.slice(at + 1) });
       } else if (parsed.program === "bridge") batch.bridge.push(parsed.words);
       else if (parsed.program === "ip6") batch.ip6.push(parsed.words);
-      else batch.ip.push(named(parsed.words));
+      else if (!isThere(parsed.words)) batch.ip.push(named(parsed.words));
     }
     const batch = batches.get(place) ?? emptyBatch(place);
     const load = (program: string, args: string[], input: string): void => {
@@ -151,6 +151,12 @@ export function claimBatches(
   }
   return batches;
 }
+
+/**
+ * The module ipip makes tunl0 in every namespace (ip_tunnel_init_net), and a lab that wants one has just seen that the kernel has the module:
+ * adding it again is refused (ip_tunnel_ctl, EEXIST).
+ */
+const isThere = (words: string): boolean => words === "tunnel add tunl0 mode ipip";
 
 /** The programs for the lines of a batch. */
 export function ipJobs({ at, ip, ip6, bridge }: Batch): Job[] {

@@ -2,13 +2,16 @@
 import type { Claim } from "../../core/networks/claim.ts";
 import type { AgentClient } from "./agent-client.ts";
 
-/** By iproute2's name: words behind `ip link add NAME` that make one, and what the kernel needs for it. */
+/**
+ * By iproute2's name: words behind `ip link add NAME` that make one, and what the kernel needs for it. d0 and d1 are the ends of a veth pair:
+ * no device has both macvlan and ipvlan on it.
+ */
 const KINDS: Readonly<Record<string, { words: string; brings: string }>> = {
   bridge: { words: "type bridge", brings: "module bridge (CONFIG_BRIDGE)" },
   veth: { words: "type veth", brings: "module veth (CONFIG_VETH)" },
   vxlan: { words: "type vxlan id 1 dstport 8472", brings: "module vxlan (CONFIG_VXLAN)" },
   macvlan: { words: "link d0 type macvlan mode bridge", brings: "module macvlan (CONFIG_MACVLAN)" },
-  ipvlan: { words: "link d0 type ipvlan mode l2", brings: "module ipvlan (CONFIG_IPVLAN)" },
+  ipvlan: { words: "link d1 type ipvlan mode l2", brings: "module ipvlan (CONFIG_IPVLAN)" },
   vlan: { words: "link d0 type vlan id 5", brings: "module 8021q (CONFIG_VLAN_8021Q)" },
   dummy: { words: "type dummy", brings: "module dummy (CONFIG_DUMMY)" },
   ipip: { words: "type ipip local 192.0.2.1 remote 192.0.2.2", brings: "module ipip (CONFIG_NET_IPIP)" },

@@ -7,6 +7,7 @@ import { placesOf } from "./places.ts";
 import { StandingLab, type Recorded } from "./standing.ts";
 import { isAlive, isRest, labFolder, labNames, readState, type LabState } from "./state.ts";
 import { plan, type Plan } from "./up.ts";
+import { connectVmAgent } from "./vm/agent.ts";
 
 export interface OpenedLab {
   lab: StandingLab;
@@ -44,6 +45,7 @@ export async function openLab(given: string | undefined): Promise<OpenedLab> {
   const again = plan(text, state.scenario, name);
   const { computed, scenario, wiring } = again;
   const places = placesOf(name, wiring, computed.objects, computed.claims);
-  const lab = new StandingLab(await connectAgent(name), state, scenario, computed, places, readRecorded(name));
+  const client = await (state.vm === undefined ? connectAgent(name) : connectVmAgent(name));
+  const lab = new StandingLab(client, state, scenario, computed, places, readRecorded(name));
   return { lab, plan: again, state };
 }

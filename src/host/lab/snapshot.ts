@@ -1,5 +1,5 @@
 /** A snapshot of a lab: what its namespaces' own commands print, the cluster's objects, the nodes' files and the fabric. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { resourceOf, type WrittenObject } from "../../core/networks/render/objects.ts";
 import { isOwn } from "../../core/networks/render/own-kinds.ts";
@@ -104,23 +104,22 @@ export async function snapshotLab(lab: StandingLab, plan: Plan, out: string, at:
   const isMachine = new Set(wiring.machines.map((each) => each.name));
   // The fabric's namespace holds bridges and is a machine only where it routes.
   const places = lab.places.filter((each) => each.machine !== FABRIC || isMachine.has(FABRIC));
-  const inodes = new Map(places.map((each) => [each.place, statSync(join("/run/netns", each.netns)).ino]));
+  const inodes = await lab.inodes();
   const inLab = `/run/lab/listings-${process.pid}`;
   await lab.write("/run/lab/listing.sh", readFileSync(shippedFile("agent/listing.sh"), "utf8"));
-  const outer = lab.outer(inLab);
-  try {
-    for (const each of places) mkdirSync(join(outer, String(inodes.get(each.place))), { recursive: true });
-    await lab.must(
-      places.map((each) => ({
-        at: each.place,
-        argv: [
-          "sh",
-          "/run/lab/listing.sh",
-          `${inLab}/${inodes.get(each.place)}`,
-          each.place.endsWith("/host") ? "all" : "some",
-        ],
-      })),
-    );
+  await lab.makeFolders(places.map((each) => `${inLab}/${inodes.get(each.place)}`));
+  await lab.must(
+    places.map((each) => ({
+      at: each.place,
+      argv: [
+        "sh",
+        "/run/lab/listing.sh",
+        `${inLab}/${inodes.get(each.place)}`,
+        each.place.endsWith("/host") ? "all" : "some",
+      ],
+    })),
+  );
+  await lab.withFolder(inLab, (outer) => {
     const commands = new Map<string, Command[]>();
     for (const each of places) {
       const inode = inodes.get(each.place) ?? 0;
@@ -138,9 +137,7 @@ export async function snapshotLab(lab: StandingLab, plan: Plan, out: string, at:
       if (resolv !== undefined && !each.place.endsWith("/host")) write(join(out, folder, "resolv.conf"), resolv.text);
     }
     for (const [machine, list] of commands) write(join(out, "nodes", machine, "commands.json"), json(list));
-  } finally {
-    rmSync(outer, { recursive: true, force: true });
-  }
+  });
   const beside = outerMachines(plan);
   for (const [file, text] of clusterFiles(objectsNow(lab))) write(join(out, file), text);
   await machineFiles(lab, plan, out);

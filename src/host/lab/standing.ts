@@ -1,5 +1,6 @@
 /** A lab that stands, as daemons, faults and commands work with it. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { AgentClient } from "./agent-client.ts";
 import { LabError, type Intended, type Job, type Lab, type LabPlace, type Ran } from "./parts.ts";
@@ -122,11 +123,51 @@ export class StandingLab implements Lab {
   folderOf(machine: string): string {
     if (!this.machines.includes(machine)) throw new LabError(`lab ${this.name} has no machine ${machine}`);
     const folder = `/run/lab/${machine}`;
-    mkdirSync(this.outer(folder), { recursive: true });
+    if (!this.#isVm) mkdirSync(this.outer(folder), { recursive: true });
     return folder;
   }
 
-  /** The host's path of a path in the lab, whose mounts are its own. */
+  /** Makes every machine's folder in a virtual machine, where that takes asking; elsewhere they come when they are needed. */
+  async prepareFolders(): Promise<void> {
+    if (this.#isVm)
+      await this.client.ask({ op: "make-folders", paths: this.machines.map((machine) => `/run/lab/${machine}`) });
+  }
+
+  get #isVm(): boolean {
+    return this.#state.vm !== undefined;
+  }
+
+  /** Numbers of the namespaces, by place. */
+  async inodes(): Promise<Map<string, number>> {
+    const byName = await this.client.ask<Record<string, number>>({ op: "inodes" });
+    return new Map(this.places.map(({ place, netns }) => [place, byName[netns] ?? 0]));
+  }
+
+  /** Calls `act` with a folder of the host that has the files of one in the lab, and removes the lab's afterwards. */
+  async withFolder<T>(path: string, act: (folder: string) => T): Promise<T> {
+    const folder = this.#isVm ? mkdtempSync(join(tmpdir(), "kubewalk-lab-")) : this.outer(path);
+    try {
+      if (this.#isVm) {
+        const files = await this.client.ask<Record<string, string>>({ op: "read-tree", path });
+        for (const [name, text] of Object.entries(files)) {
+          mkdirSync(dirname(join(folder, name)), { recursive: true });
+          writeFileSync(join(folder, name), text);
+        }
+        await this.client.ask({ op: "remove-tree", path });
+      }
+      return act(folder);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** Makes folders in the lab. */
+  async makeFolders(paths: readonly string[]): Promise<void> {
+    if (this.#isVm) await this.client.ask({ op: "make-folders", paths });
+    else for (const path of paths) mkdirSync(this.outer(path), { recursive: true });
+  }
+
+  /** The host's path of a path in the lab, whose mounts are its own. None in a virtual machine. */
   outer(path: string): string {
     const { agent } = this.#state;
     if (agent === null || !isAlive(agent)) throw new LabError(`lab ${this.name} is gone`);
@@ -136,12 +177,17 @@ export class StandingLab implements Lab {
   }
 
   async write(path: string, text: string, mode?: number): Promise<void> {
+    if (this.#isVm) {
+      await this.client.ask({ op: "write-file", path, text, ...(mode === undefined ? {} : { mode }) });
+      return;
+    }
     const outer = this.outer(path);
     mkdirSync(dirname(outer), { recursive: true });
     writeFileSync(outer, text, mode === undefined ? {} : { mode });
   }
 
   async read(path: string): Promise<string> {
+    if (this.#isVm) return this.client.ask<string>({ op: "read-file", path });
     try {
       return readFileSync(this.outer(path), "utf8");
     } catch (error) {

@@ -23,6 +23,14 @@ export interface ProcessId {
   started: string;
 }
 
+/** A lab's virtual machine. */
+export interface VmState {
+  /** QEMU; null until it is started. The holder of the machine is the lab's agent. */
+  qemu: ProcessId | null;
+  /** The process that holds the lab in the machine, as numbered there; null until it is there. */
+  inner: number | null;
+}
+
 export interface LabState {
   format: "kubewalk.lab/v1";
   name: string;
@@ -41,6 +49,8 @@ export interface LabState {
   broken: { id: string; options: Record<string, unknown> }[];
   /** Notes of faults. */
   notes: Record<string, unknown>;
+  /** There when the namespaces are in a virtual machine, and not on the host. */
+  vm?: VmState;
 }
 
 const NETNS = "/run/netns";
@@ -150,7 +160,8 @@ export function removeLab(name: string): void {
   const state = hasFolder(name) ? readState(name) : null;
   if (state !== null) {
     killAgent(state.agent);
-    for (const netns of state.netns) quietly(() => unlinkSync(join(NETNS, netns)));
+    killAgent(state.vm?.qemu ?? null);
+    for (const netns of state.vm === undefined ? state.netns : []) quietly(() => unlinkSync(join(NETNS, netns)));
     if (state.madeNetnsFolder) quietly(() => rmdirSync(NETNS));
   }
   rmSync(labFolder(name), { recursive: true, force: true });

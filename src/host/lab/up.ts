@@ -131,11 +131,12 @@ export function cannotMakeLabs(): string | null {
 }
 
 /** Takes the lab's folder and writes down what will be made. Throws LabError when there is such a lab, or its names meet another's. */
-function takeName(name: string, scenario: string, netns: readonly string[]): LabState {
+function takeName(name: string, scenario: string, netns: readonly string[], isVm: boolean): LabState {
   for (const other of labNames()) {
-    const meets = other === name ? null : readState(other)?.netns.find((each) => netns.includes(each));
-    if (meets !== null && meets !== undefined)
-      throw new LabError(`lab ${other} has a namespace ${meets}, too: choose another --name`);
+    // Machines have their own names.
+    const theirs = other === name || isVm ? null : readState(other);
+    const meets = theirs?.vm === undefined ? theirs?.netns.find((each) => netns.includes(each)) : undefined;
+    if (meets !== undefined) throw new LabError(`lab ${other} has a namespace ${meets}, too: choose another --name`);
   }
   const state: LabState = {
     format: "kubewalk.lab/v1",
@@ -148,6 +149,7 @@ function takeName(name: string, scenario: string, netns: readonly string[]): Lab
     madeNetnsFolder: false,
     broken: [],
     notes: {},
+    ...(isVm ? { vm: { qemu: null, inner: null } } : {}),
   };
   if (!takeFolder(state)) {
     if (!isRest(name))
@@ -197,14 +199,23 @@ async function apply(lab: StandingLab, { wiring, computed, scenario }: Plan, cla
   // Rules need no devices, so they are loaded while others make theirs.
   await lab.mustGroups([...hosts.map(ipJobs), ...hosts.filter(hasLoads).map((each) => each.loads)]);
   await lab.mustGroups(others.map((each) => [...ipJobs(each), ...each.loads]));
+  await loadIpvs(lab, computed);
   await lab.sysctl([...hosts, ...others].flatMap((batch) => batch.sysctl.map((each) => ({ at: batch.at, ...each }))));
   await loadVirtualServers(lab, computed);
+}
+
+const VIRTUAL_SERVERS = "ipvsadm --restore";
+
+/** ipvs' own settings are there with its module, which ipvsadm loads. Rejects with LabError where there is none. */
+async function loadIpvs(lab: StandingLab, { files }: Computed): Promise<void> {
+  const first = files.find((each) => each.path === VIRTUAL_SERVERS);
+  if (first !== undefined) await lab.must([{ at: first.at, argv: ["ipvsadm", "--list", "--numeric"] }]);
 }
 
 /** ipvs' virtual servers are no claims. */
 async function loadVirtualServers(lab: StandingLab, { files }: Computed): Promise<void> {
   const jobs = files
-    .filter((each) => each.path === "ipvsadm --restore")
+    .filter((each) => each.path === VIRTUAL_SERVERS)
     .map((each): Job => ({ at: each.at, argv: ["ipvsadm", "--restore"], input: each.text }));
   await lab.must(jobs);
 }
@@ -222,7 +233,7 @@ function neededPrograms(
       return [chain.family === "ip" ? "iptables-restore" : "ip6tables-restore"];
     }),
   );
-  if (computed.files.some((each) => each.path === "ipvsadm --restore")) kinds.add("ipvsadm");
+  if (computed.files.some((each) => each.path === VIRTUAL_SERVERS)) kinds.add("ipvsadm");
   const own = ["ip", "bridge", "sleep", ...kinds].map((program) => ({
     program,
     package: PACKAGES[program] ?? program,
@@ -259,22 +270,25 @@ async function make(name: string, wanted: Plan, say: Saying, warm: WarmAgent): P
     name,
     scenario.file,
     places.map((each) => each.netns),
+    warm.isVm === true,
   );
   const tidy = tidyAtExit(name);
   try {
     writeFileSync(join(labFolder(name), "scenario.yaml"), text);
-    state.madeNetnsFolder = makeNetnsFolder();
+    state.madeNetnsFolder = state.vm === undefined && makeNetnsFolder();
     writeState(state);
-    const agent = await warm.begin(name, (id) => {
+    const agent = await warm.begin(name, (id, vm) => {
       state.agent = id;
+      if (vm !== undefined) state.vm = vm;
       writeState(state);
     });
     const lab = new StandingLab(agent.client, state, scenario, computed, places, new Map());
     const missing = await missingKinds(agent.client, kindsOf(computed.claims));
     if (missing.length > 0)
       throw new LabError(
-        `this kernel has no links of kind ${missing.map(({ kind, brings }) => `${kind}: ${brings} would bring it`).join("; ")}`,
+        `this kernel has no links of kind ${missing.map(({ kind, brings }) => `${kind}: ${brings} would bring it`).join("; ")}${state.vm === undefined ? "; lab up --vm boots a kernel of /boot, which may have it" : ""}`,
       );
+    await lab.prepareFolders();
     say(`${places.length} namespaces`);
     const forwards = new Set(wiring.machines.flatMap((each) => (each.kind === "router" ? [each.name] : [])));
     await agent.client.ask({

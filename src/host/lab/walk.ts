@@ -1,7 +1,5 @@
 /** One probe of a lab, rule by rule: what the engine foretells beside what the kernel says that it did. */
 import { randomBytes } from "node:crypto";
-import { statSync } from "node:fs";
-import { join } from "node:path";
 import type { LabWalk } from "../../core/model/lab.ts";
 import type { Answer, Outcome, Question, Step } from "../../core/model/walk.ts";
 import { LabError } from "./parts.ts";
@@ -82,9 +80,10 @@ export async function walkLab(lab: StandingLab, question: Question, before: Befo
   const seen = { client, server };
   const whose = recognizer(Object.values(events).flat(), traced);
   const candidates = fitting(answer, seen);
+  const inodes = await lab.inodes();
   const places = (steps: readonly Step[]): LabWalk["places"] =>
     lab.places.flatMap((place) => {
-      const inode = statSync(join("/run/netns", place.netns)).ino;
+      const inode = inodes.get(place.place) ?? 0;
       const nftText = before.textOf(`${folderOf(place, inode)}/nft.txt`);
       const kernel = metInTrace(events[place.netns] ?? [], whose, nftText);
       const told = metInWalk(steps, place.place, before.textOf);

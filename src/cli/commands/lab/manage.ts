@@ -1,6 +1,6 @@
 /** `kubewalk lab up`, `scenarios`, `exec`, `snapshot`, `break`, `mend`. */
 import { spawn } from "node:child_process";
-import { constants } from "node:os";
+import { availableParallelism, constants } from "node:os";
 import { resolve } from "node:path";
 import { warmAgent, type WarmAgent } from "../../../host/lab/agent-client.ts";
 import { breakLab, mendLab } from "../../../host/lab/break.ts";
@@ -10,6 +10,9 @@ import { shippedScenarios } from "../../../host/lab/shipped.ts";
 import { snapshotLab } from "../../../host/lab/snapshot.ts";
 import { isLabel } from "../../../host/lab/scenario-item.ts";
 import { makeLab, plan, scenarioText, type Plan } from "../../../host/lab/up.ts";
+import { vmAgent } from "../../../host/lab/vm/agent.ts";
+import { execInVm } from "../../../host/lab/vm/exec.ts";
+import type { VmSize } from "../../../host/lab/vm/qemu.ts";
 import type { Host } from "../../define/shared.ts";
 import { EXIT, UsageError } from "../../exit.ts";
 import { lines } from "../../io.ts";
@@ -30,32 +33,50 @@ async function planBeside(make: () => Plan, warm: WarmAgent): Promise<Plan> {
   }
 }
 
-/** Makes a lab. Resolves to the exit status. Rejects with UsageError for a scenario that makes no sense and for what this machine lacks. */
-export async function labUp(which: string, name: string | undefined, { io, now }: Host): Promise<number> {
+/** A virtual machine as people want it. */
+export interface VmWish {
+  /** MiB. */
+  memory: number | undefined;
+  cpus: number | undefined;
+  accel: "tcg" | "kvm" | undefined;
+}
+
+const sizeOf = ({ memory = 1024, cpus = Math.min(2, availableParallelism()), accel = "tcg" }: VmWish): VmSize => ({
+  memory,
+  cpus,
+  accel,
+});
+
+/**
+ * Makes a lab, in a virtual machine when `vm` is not null. Resolves to the exit status. Rejects with UsageError for a scenario that makes no
+ * sense and for what this machine lacks.
+ */
+export async function labUp(
+  which: string,
+  name: string | undefined,
+  vm: VmWish | null,
+  { io, now }: Host,
+): Promise<number> {
   return asUsage(async () => {
     const start = now();
     if (name !== undefined && !isLabel(name))
       throw new UsageError(`--name: should be lower-case letters, digits and dashes, not ${name}`);
     const { file, text, usual } = scenarioText(which);
     needLabs();
+    const say = (what: string): void => {
+      if (io.err.isTTY) void io.err.write(`\r\u001B[K${what}`).catch(() => undefined);
+    };
     // It starts while this process computes.
-    const warm = warmAgent();
+    const warm = vm === null ? warmAgent() : vmAgent(sizeOf(vm), say);
     const wanted = await planBeside(() => plan(text, file, usual), warm);
-    const lab = await makeLab(
-      name ?? wanted.scenario.name,
-      wanted,
-      (what) => {
-        if (io.err.isTTY) void io.err.write(`\r\u001B[K${what}`).catch(() => undefined);
-      },
-      warm,
-    );
+    const lab = await makeLab(name ?? wanted.scenario.name, wanted, say, warm);
     if (io.err.isTTY) await io.err.write("\r\u001B[K");
     lab.client.close();
     const { scenario } = wanted;
     const pods = lab.places.filter((each) => !each.place.endsWith("/host")).length;
     await io.out.write(
       lines([
-        `lab ${lab.name} stands: ${lab.places.length - pods} machines, ${pods} pods, in ${seconds(start, now())}`,
+        `lab ${lab.name} stands${vm === null ? "" : " in a virtual machine"}: ${lab.places.length - pods} machines, ${pods} pods, in ${seconds(start, now())}`,
         `  kubewalk lab probe --name ${lab.name}    who reaches whom`,
         `  kubewalk lab exec --name ${lab.name} ${scenario.nodes[0]?.name ?? lab.machines[0] ?? ""} -- ip route`,
         `  kubewalk lab down ${lab.name}`,
@@ -82,11 +103,18 @@ export async function labExec(name: string | undefined, place: string, argv: rea
     const found = lab.places.find((each) => each.place === findPlace(lab, place));
     const { agent } = state;
     if (agent === null || found === undefined) throw new UsageError(`no lab ${lab.name} stands`);
-    const into = ["--target", String(agent.pid), "--mount", "--pid", `--net=/run/netns/${found.netns}`, "--wd=/"];
-    const child = spawn("nsenter", [...into, "--", ...argv], {
-      stdio: "inherit",
-      env: { ...process.env, KUBEWALK_LAB: lab.name, KUBEWALK_PLACE: found.place },
-    });
+    const inner = state.vm?.inner ?? null;
+    const into = [
+      "--target",
+      String(inner ?? agent.pid),
+      "--mount",
+      "--pid",
+      `--net=/run/netns/${found.netns}`,
+      "--wd=/",
+    ];
+    const whose = { KUBEWALK_LAB: lab.name, KUBEWALK_PLACE: found.place };
+    if (state.vm !== undefined) return execInVm(lab.name, ["nsenter", ...into, "--", ...argv], whose);
+    const child = spawn("nsenter", [...into, "--", ...argv], { stdio: "inherit", env: { ...process.env, ...whose } });
     // The program gets the terminal's signals itself.
     const ignore = (): void => undefined;
     const before = process.listeners("SIGINT");

@@ -8,9 +8,9 @@ the lab's network namespaces are gone with their last process. It has mounts of 
 Until `commit` it lives no longer than whoever started it, who writes `go PID NAME FOLDER` when there is something to do.
 Requests come as JSON lines on FOLDER/agent.sock; what goes wrong is written to FOLDER/agent.log.
 """
-import ctypes, json, os, resource, select, signal, socket, sys, threading
+import ctypes, json, os, resource, select, shutil, signal, socket, sys, threading
 
-import netns, probe, processes, serve, settings, trace
+import files, netns, probe, processes, serve, settings, trace
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
@@ -90,6 +90,18 @@ class Agent:
             return trace.on(self.spaces, q["names"])
         if op == "trace-off":
             return trace.off()
+        if op == "inodes":
+            return self.spaces.inodes()
+        if op == "write-file":
+            return files.write(q["path"], q["text"], q.get("mode"))
+        if op == "read-file":
+            return files.read(q["path"])
+        if op == "read-tree":
+            return files.read_tree(q["path"])
+        if op == "remove-tree":
+            return shutil.rmtree(q["path"])
+        if op == "make-folders":
+            return files.make_folders(q["paths"])
         if op == "commit":
             self.committed = True
             return None

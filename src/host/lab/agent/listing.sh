@@ -46,6 +46,8 @@ done </proc/net/snmp
 if [ "$2" = all ] || [ "$lost" != 0 ]; then
   command -v nstat >/dev/null && list stats.txt nstat -az
 fi
+# In every namespace: an empty table is known to be empty only when it was asked for.
+[ -e /proc/net/ip_vs ] && list ipvs.txt ipvsadm -S -n
 if [ "$2" = all ]; then
   list vlan.json bridge -j -d vlan
   list nsid.json ip -j netns list-id
@@ -53,7 +55,6 @@ if [ "$2" = all ]; then
   list link-stats.json ip -j -s link
   command -v ethtool >/dev/null && list ethtool.txt sh -c 'for dev in $(ip -o link show type vxlan | cut -d: -f2); do ethtool -k "$dev"; done'
   [ -d /proc/net/xt_recent ] && list xt_recent.txt sh -c 'for file in /proc/net/xt_recent/*; do echo "== ${file##*/}"; cat "$file"; done'
-  [ -e /proc/net/ip_vs ] && list ipvs.txt ipvsadm -S -n
 fi
 count=0
 [ -r /proc/sys/net/netfilter/nf_conntrack_count ] && read -r count </proc/sys/net/netfilter/nf_conntrack_count

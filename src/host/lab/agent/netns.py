@@ -55,6 +55,10 @@ class Spaces:
             raise ValueError(f"the lab has no namespace {name}")
         self.check(self.libc.setns(fd, CLONE_NEWNET), "setns")
 
+    def inodes(self):
+        """Numbers of the namespaces, as /proc/PID/ns/net shows them."""
+        return {name: os.fstat(fd).st_ino for name, fd in self.fds.items()}
+
     def create_hidden(self, name):
         self.check(self.libc.unshare(CLONE_NEWNET), "unshare")
         self.fds[name] = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)

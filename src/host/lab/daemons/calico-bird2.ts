@@ -117,7 +117,12 @@ function functions(input: BirdInput): string[] {
     if (!within && !line.includes("krt_tunnel") && line.trim() !== "") lines.push(line);
     if (line === "}") within = false;
   }
-  return lines.map((line) => line.replace(/^filter calico_kernel_programming \{/, "function calico_to_kernel() {"));
+  return lines.map((line) =>
+    line
+      .replace(/^filter calico_kernel_programming \{/, "function calico_to_kernel() {")
+      // One next hop and several are of one kind since BIRD 2.0.
+      .replace("((dest = RTD_ROUTER) || (dest = RTD_MULTIPATH))", "(dest = RTD_UNICAST)"),
+  );
 }
 
 const STATIC = /^\s+(route \S+ (?:blackhole|via \S+));$/;
