@@ -9,6 +9,7 @@ import { resolve } from "./neighbour.ts";
 import type { Hop } from "./next-hop.ts";
 import type { Ns } from "./ns.ts";
 import type { Packet } from "./packet.ts";
+import { mayComplain, sendIcmpError } from "./replies.ts";
 import type { Run } from "./run.ts";
 import { transmit } from "./transmit.ts";
 
@@ -100,6 +101,11 @@ export function finish(
   // ip_finish_output, ip6_finish_output: after POSTROUTING, and the sender is told.
   if (rerouted !== null && tooBig(pkt, hop.dev, rerouted)) {
     const because = tooBigFor(pkt, hop.dev, rerouted);
+    // ip_fragment, ip6_fragment: beside the error of the call an ICMP error goes its way to the sender, and rules change the connection by it.
+    if (mayComplain(pkt)) {
+      const mtu = mtuOf(hop.dev, rerouted);
+      sendIcmpError(run, ns, pkt, pkt.v === 4 ? { type: 3, code: 4, mtu } : { type: 2, code: 0, mtu });
+    }
     return { t: "send-error", disposition: "too-big", error: "EMSGSIZE", ns, pkt, because, rerouted: true };
   }
   if (hop.nextHop.encap !== null) {
