@@ -2,7 +2,7 @@
 import type { Sender, Target } from "./target.ts";
 
 /** More questions than this are not asked at once. */
-export const MOST_QUESTIONS = 20_000;
+export const MOST_QUESTIONS = 12_000;
 
 export interface Pair {
   sender: Sender;

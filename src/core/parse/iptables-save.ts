@@ -63,6 +63,9 @@ const LARGE = 1 << 20;
 /** So many bytes after a difference it pays to look ahead again. */
 const AHEAD_AGAIN = 1 << 13;
 
+/** Counters, `-A`, a chain's name and the space after it are shorter. */
+const LONGEST_NAME = 128;
+
 const NO_BYTES = new Uint8Array(0);
 const NO_NAMES: ReadonlySet<string> = new Set();
 
@@ -426,15 +429,17 @@ class SaveReader {
     const length = block.end - block.start;
     const end = this.blockStart + length;
     if (end > text.length || !this.standsIn(other, block.start, length)) return false;
-    // More rules of the chain may follow here, or jumps lead to what is not here.
-    if (this.continues(end, chain.name.length)) return false;
+    // More rules of the chain may follow here, where the line after is not the one that follows there; or jumps lead to what is not here.
+    if (end + LONGEST_NAME > this.aheadEnd && this.continues(end, chain.name.length)) return false;
     if (this.lacking.size > 0 && block.chain.rules.some((rule) => this.leadsAstray(rule))) return false;
     const shift = this.blockLine - block.line;
     if (!this.isTwin(number) || shift !== (chain instanceof SharedChain ? chain.shift : 0))
-      this.chains[number] = sharedChain(chain, block, shift);
+      this.chains[number] = isPlain(chain)
+        ? this.before!.sharedChain(names.numberBefore(number), chain, block, shift)
+        : new SharedChain(chain, block.chain, shift);
     this.met[number] = 1;
     // The rules keep the lines that they were read with, and so does the block.
-    learning.blocks[number] = { ...block, start: this.blockStart, end };
+    learning.take(number, block, this.blockStart);
     this.number = -1;
     this.known += length;
     this.line = this.blockLine + block.lines - 1;
@@ -516,7 +521,7 @@ class SaveReader {
     if (this.learning === null) return;
     const { blockStart: start, blockLine: line } = this;
     const lines = this.line - line;
-    this.learning.blocks[number] = { start, end: this.lineStart, line, lines, count, chain, others: [] };
+    this.learning.blocks[number] = { start, end: this.lineStart, line, lines, count, chain };
   }
 }
 
@@ -534,19 +539,6 @@ function declared({ name, line, policy, packets = 0, bytes = 0 }: XtChain): Omit
 /** Whether a chain is declared as one that a user made and that counts nothing. */
 function isPlain(chain: XtChain): boolean {
   return chain.policy === null && (chain.packets ?? 0) === 0 && (chain.bytes ?? 0) === 0;
-}
-
-/** So many of the chains that share one block's rules are looked through. */
-const MOST_OTHERS = 16;
-
-/** The chain declared by `chain` with the rules of `block`, `shift` lines later than there; an object of an earlier save when one fits. */
-function sharedChain(chain: XtChain, block: Block, shift: number): XtChain {
-  const { others } = block;
-  const found = isPlain(chain) ? others.find((each) => each.line === chain.line && each.shift === shift) : undefined;
-  if (found !== undefined) return found;
-  const made = new SharedChain(chain, block.chain, shift);
-  if (isPlain(chain) && others.length < MOST_OTHERS) others.push(made);
-  return made;
 }
 
 /** A copy of the first `count` with no room to spare: half a million of these live as long as the snapshot. */

@@ -15,8 +15,9 @@ import type { Check, Diagnosis, Suspicion } from "../check.ts";
 import { deathsOf, hurtsOf } from "../deaths.ts";
 import { usableEndpoints } from "../expect.ts";
 
-/** Walks of a node that are tried. */
-const MOST_TRIES = 3;
+/** Walks of a node that are tried: in a large cluster one, since each goes every way to the Service's endpoints. */
+const triesIn = (chart: Chart): number => (chart.hosts.length > LARGE ? 1 : 3);
+const LARGE = 50;
 
 const NATS = /-j (MASQUERADE|SNAT)\b|\b(masquerade|snat)\b/;
 
@@ -38,7 +39,7 @@ function candidates(chart: Chart, host: Namespace): Walked[] {
         (each) => each.node !== null && each.node !== host.node,
       );
     })
-    .slice(0, MOST_TRIES);
+    .slice(0, triesIn(chart));
 }
 
 /**

@@ -8,7 +8,7 @@ import type { ChainNames } from "./chain-names.ts";
 import { NEWLINE, OPEN_BRACKET, SPACE } from "./characters.ts";
 import { PieceTable } from "./pieces.ts";
 import type { SaveText } from "./save-text.ts";
-import type { SharedChain } from "./shared-chain.ts";
+import { SharedChain } from "./shared-chain.ts";
 
 /** Where the rules of a chain stand in the save that was read. */
 export interface Block {
@@ -22,21 +22,60 @@ export interface Block {
   count: number;
   /** Has the rules. */
   chain: XtChain;
-  /** The chains of other saves that have these rules on other lines. */
-  others: SharedChain[];
 }
+
+/** So many ways in which lines are shifted are kept. */
+const MOST_VARIANTS = 64;
 
 /** What is learned of one table. */
 export class TableMemory {
   readonly names: ChainNames;
   /** By the chain's number; absent for a chain whose rules do not stand together. */
   readonly blocks: (Block | undefined)[] = [];
+  /** By the chain's number, where the rules of a block stand here that is another save's; -1 for this one's own, and for none. */
+  private readonly taken: number[] = [];
+  /** Chains of other saves that have the rules of these on other lines, by how much chain and rules are shifted, then by number. */
+  private readonly variants = new Map<string, (SharedChain | undefined)[]>();
   private readonly text: SaveText;
   private index: { pieces: PieceTable; places: { block: Block; rule: number }[] } | null = null;
 
   constructor(text: SaveText, names: ChainNames) {
     this.text = text;
     this.names = names;
+  }
+
+  /** Remembers that the rules of chain `number` stand at `start` as `block` of another save has them. */
+  take(number: number, block: Block, start: number): void {
+    const { blocks, taken } = this;
+    // Filled up to here: an array with holes would be slow.
+    while (blocks.length < number) blocks.push(undefined);
+    while (taken.length < number) taken.push(-1);
+    blocks[number] = block;
+    taken[number] = start;
+  }
+
+  /** Blocks of other saves become this one's own. To be called when this save is remembered: most are not. */
+  settle(): void {
+    this.taken.forEach((start, number) => {
+      const block = this.blocks[number];
+      if (start < 0 || block === undefined) return;
+      this.blocks[number] = { ...block, start, end: start + block.end - block.start };
+      this.taken[number] = -1;
+    });
+  }
+
+  /**
+   * The chain `number`, declared as `chain` is, with the rules of `block`, `shift` lines later than there. Nodes whose lines are shifted alike have
+   * one object.
+   */
+  sharedChain(number: number, chain: XtChain, block: Block, shift: number): SharedChain {
+    const key = `${chain.line - block.chain.line} ${shift}`;
+    let known = this.variants.get(key);
+    if (known === undefined) {
+      if (this.variants.size >= MOST_VARIANTS) return new SharedChain(chain, block.chain, shift);
+      this.variants.set(key, (known = Array.from({ length: this.names.count })));
+    }
+    return (known[number] ??= new SharedChain(chain, block.chain, shift));
   }
 
   /** The rule whose line, after its counters, is other[start, end); undefined when there is none. */
@@ -88,7 +127,10 @@ export class SaveMemory {
   /** Remembers a save that was read whole, unless most of it was known already; whether it did. `known`: bytes that were. */
   learn(text: SaveText, tables: Map<string, TableMemory>, known: number): boolean {
     if (text.length < WORTH || known * 2 > text.length) return false;
-    for (const { names } of tables.values()) names.detach();
+    for (const table of tables.values()) {
+      table.names.detach();
+      table.settle();
+    }
     this.text = text;
     this.tables = tables;
     return true;
