@@ -18,7 +18,7 @@ import {
 import type { AsciiBytes } from "./ascii-bytes.ts";
 import { FileMarks, type LineMarks } from "./line-marks.ts";
 import { RuleReader } from "./iptables/rule-reader.ts";
-import { type Block, type SaveMemory, TableMemory, afterCounters } from "./iptables/save-memory.ts";
+import { type SaveMemory, TableMemory, afterCounters } from "./iptables/save-memory.ts";
 import { Literal, SaveText } from "./iptables/save-text.ts";
 import { SharedChain } from "./iptables/shared-chain.ts";
 import { BlockReader, UnreadChain } from "./iptables/unread-chain.ts";
